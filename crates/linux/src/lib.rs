@@ -1,0 +1,52 @@
+//! The doors of the Linux kernel that portolan uses, each as a safe value.
+//!
+//! # What it does
+//! It turns numbers and paths that can change under one's feet into values that cannot: a pid becomes a
+//! [`Process`], a namespace a [`NetNs`], an executable a [`SealedExe`]. Everything that portolan learns or does
+//! goes through these.
+//!
+//! # What it does not do
+//! It decides nothing: which processes are a container, which file is read, where a connection goes are the
+//! business of `portolan-scan`, `portolan-files` and `portolan-dial`.
+//!
+//! # Example
+//! ```
+//! use portolan_linux::{NamespaceKind, Process};
+//!
+//! let me = Process::open(std::process::id().cast_signed())?;
+//! println!("my mount namespace is {}", me.namespace(NamespaceKind::Mount)?);
+//! assert!(me.is_alive());
+//! # Ok::<(), portolan_linux::Error>(())
+//! ```
+//!
+//! # Layout
+//! - [`process`]: a process that cannot be taken for another, and what `/proc` says of it
+//! - [`namespace`]: kinds of namespaces and their identity
+//! - [`netns`]: sockets born in a network namespace, the caller's thread brought home
+//! - [`sock_diag`]: the listeners of a network namespace, from the kernel's own dump
+//! - [`uts`]: the host name that a process sees
+//! - [`exe`]: an executable sealed in memory, and how it is started
+//! - [`privilege`]: capabilities, and which one is missing
+//! - [`error`]: the vocabulary of errors for all of portolan
+//! - `sys`: the only file with `unsafe`
+#![deny(unsafe_code)]
+
+pub mod error;
+pub mod exe;
+pub mod namespace;
+pub mod netns;
+pub mod privilege;
+pub mod process;
+pub mod sock_diag;
+#[allow(unsafe_code)]
+mod sys;
+pub mod uts;
+
+pub use error::{Error, ErrorKind};
+pub use exe::SealedExe;
+pub use namespace::{NamespaceId, NamespaceKind};
+pub use netns::{Home, NetNs};
+pub use process::{Process, ProcessId};
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,104 @@
+//! The system calls that no safe crate offers: the only `unsafe` of the library crates.
+//!
+//! # Safety
+//! Every function here takes borrowed descriptors or plain numbers and gives owned descriptors or numbers, so
+//! that its callers need no `unsafe`. No pointer outlives the call that it is made for.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// `pidfd_open(2)`, Linux 5.3.
+pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: two integers; no memory is passed.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    owned(fd)
+}
+
+/// `pidfd_send_signal(2)` with signal 0: whether the process is still there (`ESRCH` when it is not).
+pub(crate) fn pidfd_probe(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is borrowed, hence open; a null siginfo is allowed.
+    let r = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), 0, std::ptr::null::<u8>(), 0)
+    };
+    if r == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `ioctl(SIOCGSKNS)`: a descriptor of the network namespace that a socket belongs to (`netdevice(7)`, Linux 4.9).
+pub(crate) fn socket_namespace(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    // SAFETY: the descriptor is borrowed, hence open; this request takes no argument.
+    let fd = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSKNS) };
+    owned(fd.into())
+}
+
+/// `memfd_create(2)`: executable and sealable. `MFD_EXEC` is Linux 6.3; before, every memfd is executable.
+pub(crate) fn memfd(name: &std::ffi::CStr) -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: the name is a C string that lives through the call.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_EXEC) };
+    if fd >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL) {
+        return owned(fd.into());
+    }
+    // SAFETY: as above.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
+    owned(fd.into())
+}
+
+/// `fcntl(F_ADD_SEALS)`: against writing, growing, shrinking and further seals. `F_SEAL_EXEC` (Linux 6.3), which
+/// also freezes the mode, is added where the kernel knows it.
+pub(crate) fn seal(memfd: BorrowedFd<'_>) -> io::Result<()> {
+    const F_SEAL_EXEC: i32 = 0x20;
+    let seals = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+    // SAFETY: the descriptor is borrowed, hence open; the argument is an integer.
+    let r = unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals | F_SEAL_EXEC) };
+    if r == 0 {
+        return Ok(());
+    }
+    // SAFETY: as above.
+    let r = unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) };
+    if r == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Starts a command in a session of its own, with no descriptor but 0, 1, 2 and those named, under their numbers.
+pub(crate) fn spawn_with(
+    mut command: Command,
+    inherit: &[BorrowedFd<'_>],
+) -> io::Result<std::process::Child> {
+    let numbers: Vec<RawFd> = inherit.iter().map(AsRawFd::as_raw_fd).collect();
+    let prepare = move || {
+        // SAFETY: takes nothing and only changes this (new) process's session.
+        if unsafe { libc::setsid() } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: integers only. Marks, does not close: the standard library still needs its own pipe.
+        if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for number in &numbers {
+            // SAFETY: the descriptors are borrowed until `spawn` returned, and this process is a copy.
+            if unsafe { libc::fcntl(*number, libc::F_SETFD, 0) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec `prepare` makes system calls only: it neither allocates nor locks.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
+}
+
+fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = RawFd::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The inode number behind a descriptor.
+pub(crate) fn inode(fd: impl AsFd) -> io::Result<u64> {
+    nix::sys::stat::fstat(fd).map(|s| s.st_ino).map_err(crate::error::os)
+}
