@@ -1,0 +1,45 @@
+//! Giving up what the work inside does not need.
+
+use portolan_wire::code::Stage;
+use portolan_wire::frame::posture;
+
+use crate::answer::{Answer, Fault};
+use crate::request::{Request, Whom};
+use crate::sys::{self, CAP_DAC_READ_SEARCH};
+
+/// The first thing of all. Not dumpable means that no process inside can trace us or open `/proc/PID` of us; a
+/// panic must not look for symbols in the container's files.
+pub(crate) fn before_all() {
+    sys::set_not_dumpable();
+    sys::die_with_parent();
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+/// Closes all inherited descriptors but the standard ones and those of the request: one that leads to the host
+/// would be a way out for whoever takes this process over.
+pub(crate) fn close_all_but(request: &Request) {
+    let (low, high) = match request.whom {
+        Whom::Number { .. } => return sys::close_range(3, None),
+        Whom::Descriptors { pidfd, root } => (pidfd.min(root), pidfd.max(root)),
+    };
+    for (from, to) in [(3, Some(low)), (low.saturating_add(1), Some(high)), (high.saturating_add(1), None)] {
+        sys::close_range(from, to);
+    }
+}
+
+/// After `setns` and `chroot`, nothing needs a capability but reading files that their owners protect.
+pub(crate) fn after_entering(answer: &mut Answer) -> Result<(), Fault> {
+    let fault = |errno| Fault::of_errno(Stage::Confine, errno);
+    // Needs CAP_SETPCAP, which an agent need not have; NO_NEW_PRIVS makes up for it.
+    answer.hello.bounding = sys::drop_bounding_set();
+    sys::keep_only(CAP_DAC_READ_SEARCH).map_err(fault)?;
+    sys::set_no_new_privileges().map_err(fault)?;
+    // A change of credentials may have made us dumpable again (`prctl(2)`).
+    sys::set_not_dumpable();
+    answer.hello.effective = sys::capabilities();
+    if sys::is_not_dumpable() {
+        answer.hello.posture |= posture::NOT_DUMPABLE;
+    }
+    answer.hello.posture |= posture::NO_NEW_PRIVS;
+    Ok(())
+}
