@@ -1,0 +1,251 @@
+//! Processes into containers: by their cgroup, and where that says nothing, by their namespaces.
+//!
+//! What the cgroup does not name is a container all the same when its mount namespace, and its pid or its network
+//! namespace, are not the host's. Such processes are one container if they share the mount or the pid namespace:
+//! a container that runs systemd has many mount namespaces, and a supervisor such as `unshare --fork` stays
+//! outside of the pid namespace that it made. If a container that a cgroup names has that namespace, they are its.
+
+use std::collections::HashMap;
+
+use portolan_linux::error::Escaped;
+use portolan_linux::uts::HomeUts;
+use portolan_linux::{ErrorKind, NamespaceId, Process};
+
+use crate::cgroup::{Classification, Kind, Runtime};
+use crate::container::{Container, Namespaces, Pod};
+use crate::docker;
+use crate::fault::Faults;
+use crate::walk::Seen;
+
+/// The runtime and the id that a cgroup names.
+fn named(cgroup: &Classification) -> Option<(Runtime, &String)> {
+    let certain = !matches!(cgroup.runtime, Runtime::Unknown | Runtime::None | Runtime::Host);
+    let id = cgroup.container_id.as_ref().or(cgroup.name.as_ref());
+    id.filter(|_| certain && cgroup.is_container()).map(|id| (cgroup.runtime, id))
+}
+
+/// Whether a process's namespaces make it part of a container, and why.
+fn apart(process: &Seen, host: &Namespaces) -> Option<&'static str> {
+    let own = &process.namespaces;
+    if own.mnt == host.mnt {
+        None
+    } else if own.pid != host.pid {
+        Some("its mount and pid namespaces are not the host's")
+    } else if own.net != host.net && process.cgroup.kind != Kind::LookAlike {
+        // systemd gives services such namespaces (PrivateNetwork=): they are the host's all the same.
+        Some("its mount and network namespaces are not the host's")
+    } else {
+        None
+    }
+}
+
+/// The containers, and for each process (by its place in the list) the place of its container.
+pub(crate) fn containers(processes: &[Seen], host: &Namespaces) -> (Vec<Container>, Vec<Option<usize>>) {
+    let mut groups = Groups { host, containers: Vec::new(), membership: vec![None; processes.len()] };
+    let mut by_cgroup: HashMap<(Runtime, &String), usize> = HashMap::new();
+    let mut by_namespace: HashMap<NamespaceId, usize> = HashMap::new();
+    for (place, process) in processes.iter().enumerate() {
+        if let Some(key) = named(&process.cgroup) {
+            let at = *by_cgroup.entry(key).or_insert_with(|| groups.start_named(key, process));
+            groups.join(at, place, process);
+            for own in own_namespaces(process, host) {
+                by_namespace.entry(own).or_insert(at);
+            }
+        }
+    }
+    let nameless = || processes.iter().enumerate().filter(|(_, p)| named(&p.cgroup).is_none());
+    let mut same = Same::default();
+    for (_, process) in nameless().filter(|(_, p)| apart(p, host).is_some()) {
+        for own in own_namespaces(process, host) {
+            same.unite(process.namespaces.mnt, own);
+        }
+    }
+    let mut by_root: HashMap<NamespaceId, usize> = HashMap::new();
+    for (place, process) in nameless() {
+        let Some(why) = apart(process, host) else { continue };
+        let known = own_namespaces(process, host).find_map(|own| by_namespace.get(&own).copied());
+        let at = known.unwrap_or_else(|| {
+            let root = same.root(process.namespaces.mnt);
+            *by_root.entry(root).or_insert_with(|| groups.start_nameless(why, process))
+        });
+        groups.join(at, place, process);
+    }
+    groups.name_the_nameless();
+    (groups.containers, groups.membership)
+}
+
+/// The namespaces that tell containers apart: the mount namespace first, then the pid namespace.
+fn own_namespaces(process: &Seen, host: &Namespaces) -> impl Iterator<Item = NamespaceId> {
+    let Namespaces { mnt, pid, .. } = process.namespaces;
+    [(mnt, host.mnt), (pid, host.pid)].into_iter().filter(|(own, hosts)| own != hosts).map(|(own, _)| own)
+}
+
+/// Containers as they grow.
+struct Groups<'a> {
+    host: &'a Namespaces,
+    containers: Vec<Container>,
+    membership: Vec<Option<usize>>,
+}
+
+impl Groups<'_> {
+    fn start_named(&mut self, (runtime, id): (Runtime, &String), process: &Seen) -> usize {
+        let cgroup = &process.cgroup;
+        let evidence = format!("its cgroup {} says so: {}", Escaped(&cgroup.path), cgroup.rule);
+        self.start(runtime, cgroup.kind, id.clone(), evidence, process)
+    }
+
+    fn start_nameless(&mut self, why: &str, process: &Seen) -> usize {
+        let evidence = format!("{why}, and its cgroup names no runtime");
+        self.start(Runtime::Unknown, Kind::Container, String::new(), evidence, process)
+    }
+
+    fn start(&mut self, runtime: Runtime, kind: Kind, id: String, evidence: String, process: &Seen) -> usize {
+        let cgroup = &process.cgroup;
+        self.containers.push(Container {
+            runtime,
+            kind,
+            id,
+            name: cgroup.name.clone().filter(|_| cgroup.is_container()),
+            hostname: None,
+            pod: cgroup.pod_uid.clone().map(|uid| Pod { uid, ..Pod::default() }),
+            image: None,
+            init: process.id,
+            namespaces: process.namespaces,
+            processes: 0,
+            evidence,
+        });
+        self.containers.len().saturating_sub(1)
+    }
+
+    fn join(&mut self, at: usize, place: usize, process: &Seen) {
+        if let Some(slot) = self.membership.get_mut(place) {
+            *slot = Some(at);
+        }
+        if let Some(container) = self.containers.get_mut(at) {
+            container.processes = container.processes.saturating_add(1);
+            // The oldest process in the inner pid namespace is the one to enter by: a supervisor stands outside,
+            // and others can be passing guests.
+            let rank = |pid_namespace, id: portolan_linux::ProcessId| {
+                (pid_namespace == self.host.pid, id.start_time, id.pid)
+            };
+            if rank(process.namespaces.pid, process.id) < rank(container.namespaces.pid, container.init) {
+                container.init = process.id;
+                container.namespaces = process.namespaces;
+            }
+        }
+    }
+
+    /// An id for those without a runtime: the namespace that sets the container apart, which outlives no restart.
+    fn name_the_nameless(&mut self) {
+        for container in self.containers.iter_mut().filter(|c| c.id.is_empty()) {
+            let Namespaces { pid, mnt, .. } = container.namespaces;
+            container.id = format!("ns-{}", if pid == self.host.pid { mnt } else { pid });
+        }
+    }
+}
+
+/// Which namespaces belong to one container (a disjoint-set forest).
+#[derive(Debug, Default)]
+struct Same(HashMap<NamespaceId, NamespaceId>);
+
+impl Same {
+    fn root(&self, of: NamespaceId) -> NamespaceId {
+        let mut at = of;
+        while let Some(above) = self.0.get(&at) {
+            at = *above;
+        }
+        at
+    }
+
+    fn unite(&mut self, one: NamespaceId, other: NamespaceId) {
+        let (one, other) = (self.root(one), self.root(other));
+        if one != other {
+            self.0.insert(other, one);
+        }
+    }
+}
+
+/// Adds what is known beyond the cgroup: the host name, and the records that runtimes keep on disk.
+pub(crate) fn describe(containers: &mut [Container], faults: &mut Faults) {
+    let home = HomeUts::here();
+    for container in containers {
+        let process = match Process::reopen(container.init) {
+            Ok(process) => process,
+            Err(error) => {
+                faults.of_pid("reopen", container.init.pid, &error);
+                continue;
+            }
+        };
+        match home.as_ref().map(|home| home.hostname_of(&process)) {
+            Ok(Ok(name)) => container.hostname = name.map(|n| Escaped(&n).to_string()),
+            // Without the right to enter, everything else still holds; doctor says what is missing.
+            Ok(Err(error)) if error.kind() == ErrorKind::TargetGone => {
+                faults.of_pid("read the host name", container.init.pid, &error);
+            }
+            _ => {}
+        }
+        if container.runtime == Runtime::Docker
+            && let Some(record) = docker::record(&container.id, &process)
+        {
+            container.name = record.name.or(container.name.take());
+            container.image = record.image;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use portolan_linux::ProcessId;
+
+    use super::*;
+    use crate::cgroup::classify;
+
+    const HOST: Namespaces = namespaces(1, 2, 3);
+
+    const fn namespaces(mnt: u64, net: u64, pid: u64) -> Namespaces {
+        let id = NamespaceId::new;
+        Namespaces { mnt: id(mnt), net: id(net), pid: id(pid), user: id(4) }
+    }
+
+    fn seen(pid: i32, namespaces: Namespaces, cgroup: &str) -> Seen {
+        let id = ProcessId { pid, start_time: u64::from(pid.unsigned_abs()) };
+        Seen { id, command: b"x".to_vec(), namespaces, cgroup: Rc::new(classify(cgroup.as_bytes())) }
+    }
+
+    fn ids(processes: &[Seen]) -> (Vec<(String, i32)>, Vec<Option<usize>>) {
+        let (containers, membership) = containers(processes, &HOST);
+        (containers.into_iter().map(|c| (c.id, c.init.pid)).collect(), membership)
+    }
+
+    #[test]
+    fn by_namespaces() {
+        let (ids, membership) = ids(&[
+            seen(1, HOST, "0::/"),
+            seen(10, namespaces(11, 12, 3), "0::/"), // unshare --fork: outside of the pid namespace
+            seen(12, namespaces(11, 12, 13), "0::/"), // the first inside
+            seen(13, namespaces(31, 12, 13), "0::/"), // a service inside with its own mounts
+            seen(20, namespaces(21, 2, 3), "0::/"),  // only mounts: not a container
+            seen(21, namespaces(1, 22, 23), "0::/"), // the host's mounts: not a container
+            seen(30, namespaces(41, 42, 3), "0::/"), // mounts and network
+            seen(31, namespaces(51, 52, 3), "0::/system.slice/x.service"), // a service of systemd
+        ]);
+        assert_eq!(ids, [("ns-13".to_owned(), 12), ("ns-41".to_owned(), 30)]);
+        assert_eq!(membership, [None, Some(0), Some(0), Some(0), None, None, Some(1), None]);
+    }
+
+    #[test]
+    fn by_cgroup() {
+        let id = "4".repeat(64);
+        let docker = format!("0::/docker/{id}");
+        let (ids, membership) = ids(&[
+            seen(9, namespaces(11, 12, 3), "0::/"), // entered it by nsenter
+            seen(10, namespaces(11, 12, 13), &docker),
+            seen(11, namespaces(31, 12, 13), &docker),
+            seen(12, HOST, "0::/system.slice/docker.service"),
+        ]);
+        assert_eq!(ids, [(id, 10)]);
+        assert_eq!(membership, [Some(0), Some(0), Some(0), None]);
+    }
+}

@@ -1,0 +1,93 @@
+//! Charts a Linux host: its containers and its listeners, without any runtime's API.
+//!
+//! # What it does
+//! It reads every process of `/proc` once, groups them into containers by their cgroup and, where that says
+//! nothing, by their namespaces; then asks each network namespace once for its listeners, and finds who owns them.
+//!
+//! # What it does not do
+//! It connects to nothing (that is `portolan-dial`), reads nothing inside containers (`portolan-files`), and asks
+//! no daemon. What it could not look at is told in [`Inventory::faults`], and is never reported as absent.
+//!
+//! # Example
+//! ```
+//! let chart = portolan_scan::scan(&portolan_scan::ScanOptions::default())?;
+//! for container in &chart.containers {
+//!     println!("{} {} (pid {})", container.runtime, container.id, container.init.pid);
+//!     for listener in chart.listeners_of(&container.id) {
+//!         println!("  {}:{} {:?}", listener.address, listener.port, listener.reach);
+//!     }
+//! }
+//! # Ok::<(), portolan_scan::Error>(())
+//! ```
+//!
+//! # Layout
+//! - [`inventory`]: the answer
+//! - [`container`], [`listener`], [`fault`]: its parts
+//! - [`cgroup`]: what a cgroup's path says
+//! - [`explain`]: why a process belongs to its container
+//! - `walk` (the processes), `group` (into containers), `ports` (the listeners), `docker` (names from its records)
+#![forbid(unsafe_code)]
+
+pub mod cgroup;
+pub mod container;
+mod docker;
+pub mod error;
+pub mod explain;
+pub mod fault;
+mod group;
+pub mod inventory;
+pub mod listener;
+mod mounts;
+mod ports;
+mod walk;
+
+use std::time::{Duration, Instant};
+
+use portolan_linux::Home;
+
+pub use cgroup::Runtime;
+pub use container::{Container, Namespaces, Pod};
+pub use error::Error;
+pub use explain::{Explanation, explain};
+pub use fault::Fault;
+pub use inventory::Inventory;
+pub use listener::{Listener, Protocol, Reach};
+pub use portolan_linux::{ErrorKind, ProcessId};
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How a host is scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScanOptions {
+    /// How long one network namespace may take to tell its listeners; one second by default.
+    pub namespace_timeout: Duration,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        Self { namespace_timeout: Duration::from_secs(1) }
+    }
+}
+
+/// Charts the host as it is now.
+///
+/// # Errors
+/// Only when `/proc` itself cannot be read. Everything less is a [`Fault`] in the answer.
+pub fn scan(options: &ScanOptions) -> Result<Inventory> {
+    let start = Instant::now();
+    let mut faults = fault::Faults::default();
+    let home = Home::here().map_err(Error::proc_unreadable)?;
+    let host = walk::host_namespaces(home.id(), &mut faults);
+    let processes = walk::processes(&mut faults)?;
+    let (mut containers, membership) = group::containers(&processes, &host);
+    group::describe(&mut containers, &mut faults);
+    let mut listeners =
+        ports::listeners(&processes, &membership, &containers, &host, &home, options, &mut faults);
+    containers.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
+    listeners.sort_by(|a, b| {
+        (&a.container, a.netns, a.port, a.address).cmp(&(&b.container, b.netns, b.port, b.address))
+    });
+    Ok(Inventory { host, containers, listeners, faults: faults.into_list(), elapsed: start.elapsed() })
+}
