@@ -1,0 +1,177 @@
+//! The dialer and its blocking doors.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{SockaddrStorage, connect, getsockopt, sockopt};
+use portolan_linux::error::NetError;
+use portolan_linux::netns::SocketKind;
+use portolan_linux::{ErrorKind, Home, NamespaceId, NetNs, Process};
+
+use crate::{Error, Result};
+
+/// Makes connections inside one container's network namespace.
+///
+/// It is cheap to clone, and can be shared between threads and tasks. It holds the process that it was made from,
+/// not its namespace: once that process has ended, every dial answers
+/// [`TargetGone`](portolan_linux::ErrorKind::TargetGone).
+#[derive(Debug, Clone)]
+pub struct Dialer {
+    process: Arc<Process>,
+    netns: NamespaceId,
+    host_network: bool,
+}
+
+impl Dialer {
+    /// A dialer into the network namespace of a process.
+    ///
+    /// # Errors
+    /// [`NamespaceMismatch`](ErrorKind::NamespaceMismatch) when the process shares the network of the calling
+    /// thread: "inside" would be the host, where the same address is another service (see
+    /// [`allowing_host_network`](Self::allowing_host_network)). [`TargetGone`](ErrorKind::TargetGone);
+    /// [`MissingPrivilege`](ErrorKind::MissingPrivilege) without `CAP_SYS_PTRACE` over the process;
+    /// [`Unsupported`](ErrorKind::Unsupported) for a kernel thread.
+    pub fn new(process: Process) -> Result<Self> {
+        Self::with(process, false)
+    }
+
+    /// The same, also for a process that shares the host's network.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but for `NamespaceMismatch`.
+    pub fn allowing_host_network(process: Process) -> Result<Self> {
+        Self::with(process, true)
+    }
+
+    fn with(process: Process, host_network: bool) -> Result<Self> {
+        let pid = process.pid();
+        let linux = |e| Error::linux(pid, e);
+        process.require_userland().map_err(linux)?;
+        let netns = process.namespace(portolan_linux::NamespaceKind::Net).map_err(linux)?;
+        if !host_network && netns == Home::here().map_err(linux)?.id() {
+            return Err(Error::host_network(pid));
+        }
+        Ok(Self { process: Arc::new(process), netns, host_network })
+    }
+
+    /// The network namespace that is dialed into.
+    #[must_use]
+    pub fn netns(&self) -> NamespaceId {
+        self.netns
+    }
+
+    /// The process by which the namespace is found.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Connects over TCP, within `timeout`.
+    ///
+    /// The address means what it means inside: `127.0.0.1` is the container's own loopback, the scope of an IPv6
+    /// address the container's interface number. The stream is blocking, and stays usable after the container is
+    /// gone, until its peer is.
+    ///
+    /// # Errors
+    /// [`Net`](ErrorKind::Net) with [`Refused`](NetError::Refused) or [`Unreachable`](NetError::Unreachable) (also
+    /// when the loopback is down), [`Timeout`](ErrorKind::Timeout), [`TargetGone`](ErrorKind::TargetGone),
+    /// [`TargetChanged`](ErrorKind::TargetChanged), [`MissingPrivilege`](ErrorKind::MissingPrivilege) without
+    /// `CAP_SYS_ADMIN` over the namespace.
+    pub fn connect(&self, address: SocketAddr, timeout: Duration) -> Result<TcpStream> {
+        let deadline = Instant::now().checked_add(timeout);
+        let socket = self.tcp_socket(address)?;
+        let net = |e: nix::Error| self.net(address, e.into());
+        match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+            Ok(()) => {}
+            Err(nix::Error::EINPROGRESS | nix::Error::EINTR) => {
+                self.wait_connected(&socket, address, deadline)?;
+            }
+            Err(errno) => return Err(net(errno)),
+        }
+        let stream = TcpStream::from(socket);
+        self.refuse_self_connection(stream.local_addr(), address)?;
+        stream.set_nonblocking(false).map_err(|e| self.net(address, e))?;
+        Ok(stream)
+    }
+
+    /// A UDP socket that sends to, and receives from, this address only.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); that nobody listens shows only when data was sent.
+    pub fn udp(&self, address: SocketAddr) -> Result<UdpSocket> {
+        let kind = if address.is_ipv4() { SocketKind::Udp4 } else { SocketKind::Udp6 };
+        let socket = UdpSocket::from(self.socket(kind)?);
+        socket.connect(address).map_err(|e| self.net(address, e))?;
+        socket.set_nonblocking(false).map_err(|e| self.net(address, e))?;
+        Ok(socket)
+    }
+
+    /// A TCP socket of the container, not yet connected, non-blocking.
+    pub(crate) fn tcp_socket(&self, address: SocketAddr) -> Result<OwnedFd> {
+        self.socket(if address.is_ipv4() { SocketKind::Tcp4 } else { SocketKind::Tcp6 })
+    }
+
+    pub(crate) fn socket(&self, kind: SocketKind) -> Result<OwnedFd> {
+        let linux = |e| Error::linux(self.process.pid(), e);
+        let netns = NetNs::of(&self.process).map_err(linux)?;
+        if netns.id() != self.netns {
+            return Err(Error::changed(self.process.pid()));
+        }
+        let home = Home::here().map_err(linux)?;
+        if !self.host_network && netns.id() == home.id() {
+            return Err(Error::host_network(self.process.pid()));
+        }
+        netns.socket(&home, kind).map_err(linux)
+    }
+
+    fn wait_connected(&self, socket: &OwnedFd, address: SocketAddr, deadline: Option<Instant>) -> Result<()> {
+        loop {
+            let left = match deadline {
+                None => PollTimeout::NONE,
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(self.failed(ErrorKind::Timeout, address));
+                    }
+                    PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)))
+                        .unwrap_or(PollTimeout::MAX)
+                }
+            };
+            match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], left) {
+                Ok(0) | Err(nix::Error::EINTR) => {}
+                Ok(_) => break,
+                Err(errno) => return Err(self.net(address, errno.into())),
+            }
+        }
+        match getsockopt(socket, sockopt::SocketError) {
+            Ok(0) => Ok(()),
+            Ok(errno) => Err(self.net(address, io::Error::from_raw_os_error(errno))),
+            Err(errno) => Err(self.net(address, errno.into())),
+        }
+    }
+
+    /// A loopback port in the ephemeral range on which nobody listens can be given to the dialing socket itself,
+    /// which then talks to itself (TCP's simultaneous open). That is nobody.
+    pub(crate) fn refuse_self_connection(
+        &self,
+        local: io::Result<SocketAddr>,
+        address: SocketAddr,
+    ) -> Result<()> {
+        if address.ip().is_loopback() && local.is_ok_and(|local| local == address) {
+            return Err(self.failed(ErrorKind::Net(NetError::Refused), address));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn failed(&self, kind: ErrorKind, address: SocketAddr) -> Error {
+        Error::of_kind(kind, self.process.pid(), address)
+    }
+
+    pub(crate) fn net(&self, address: SocketAddr, source: io::Error) -> Error {
+        Error::net(self.process.pid(), address, source)
+    }
+}

@@ -1,0 +1,93 @@
+//! A connection that was not made, and why.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use portolan_linux::ErrorKind;
+use portolan_linux::error::{Escaped, NetError};
+
+/// A connection that was not made.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Box<Repr>);
+
+#[derive(Debug, thiserror::Error)]
+enum Repr {
+    #[error("dial {address} in the container of pid {pid}: {kind}")]
+    Net { kind: ErrorKind, address: SocketAddr, pid: i32, source: Option<io::Error> },
+    #[error("dial {} in the container of pid {pid}: {kind} ({source})", Escaped(path.as_os_str().as_bytes()))]
+    Unix { kind: ErrorKind, path: PathBuf, pid: i32, source: io::Error },
+    #[error("dial in the container of pid {pid}: {kind} ({source})")]
+    Linux { kind: ErrorKind, pid: i32, source: portolan_linux::Error },
+    #[error(
+        "dial in the container of pid {0}: it shares the host's network; connect directly, or allow the host's \
+         network explicitly"
+    )]
+    HostNetwork(i32),
+    #[error("dial in the container of pid {0}: the process went to another network namespace")]
+    Changed(i32),
+}
+
+impl Error {
+    /// What kind of error it is: [`ErrorKind::Net`] with refused or unreachable, [`ErrorKind::Timeout`],
+    /// [`ErrorKind::TargetGone`], [`ErrorKind::MissingPrivilege`], [`ErrorKind::NamespaceMismatch`].
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match &*self.0 {
+            Repr::Net { kind, .. } | Repr::Unix { kind, .. } | Repr::Linux { kind, .. } => *kind,
+            Repr::HostNetwork(_) => ErrorKind::NamespaceMismatch,
+            Repr::Changed(_) => ErrorKind::TargetChanged,
+        }
+    }
+
+    pub(crate) fn net(pid: i32, address: SocketAddr, source: io::Error) -> Self {
+        let kind = net_kind(source.raw_os_error().map(nix::Error::from_raw));
+        Self(Box::new(Repr::Net { kind, address, pid, source: Some(source) }))
+    }
+
+    pub(crate) fn unix(pid: i32, path: &Path, source: io::Error) -> Self {
+        let kind = match source.raw_os_error().map(nix::Error::from_raw) {
+            Some(nix::Error::ENOENT | nix::Error::ENOTDIR) => ErrorKind::NotFound,
+            Some(nix::Error::ENOTSOCK | nix::Error::EINVAL | nix::Error::ENAMETOOLONG) => {
+                ErrorKind::InvalidInput
+            }
+            Some(nix::Error::ELOOP) => ErrorKind::SymlinkLoop,
+            other => net_kind(other),
+        };
+        Self(Box::new(Repr::Unix { kind, path: path.to_owned(), pid, source }))
+    }
+
+    pub(crate) fn of_kind(kind: ErrorKind, pid: i32, address: SocketAddr) -> Self {
+        Self(Box::new(Repr::Net { kind, address, pid, source: None }))
+    }
+
+    pub(crate) fn linux(pid: i32, source: portolan_linux::Error) -> Self {
+        Self(Box::new(Repr::Linux { kind: source.kind(), pid, source }))
+    }
+
+    pub(crate) fn host_network(pid: i32) -> Self {
+        Self(Box::new(Repr::HostNetwork(pid)))
+    }
+
+    pub(crate) fn changed(pid: i32) -> Self {
+        Self(Box::new(Repr::Changed(pid)))
+    }
+}
+
+fn net_kind(errno: Option<nix::Error>) -> ErrorKind {
+    match errno {
+        Some(nix::Error::ECONNREFUSED) => ErrorKind::Net(NetError::Refused),
+        // With the loopback down IPv4 has no route, and IPv6 no address to come from.
+        Some(
+            nix::Error::ENETUNREACH
+            | nix::Error::EHOSTUNREACH
+            | nix::Error::EADDRNOTAVAIL
+            | nix::Error::ENETDOWN,
+        ) => ErrorKind::Net(NetError::Unreachable),
+        Some(nix::Error::ETIMEDOUT) => ErrorKind::Timeout,
+        Some(nix::Error::EACCES | nix::Error::EPERM) => ErrorKind::PermissionDenied,
+        _ => ErrorKind::Net(NetError::Other),
+    }
+}
