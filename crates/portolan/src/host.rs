@@ -1,0 +1,97 @@
+//! The three doors in one value.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use portolan_dial::Dialer;
+use portolan_files::{Content, Files, GlobOptions, Matches, ReadOptions};
+use portolan_linux::Process;
+use portolan_scan::{Inventory, ScanOptions};
+
+use crate::{Result, Target};
+
+/// A Linux host, as an agent on it sees it. Make one and keep it.
+#[derive(Debug, Default)]
+pub struct Host {
+    scan: ScanOptions,
+    /// Made when it is first needed: without a helper, all but reading works.
+    files: OnceLock<Files>,
+}
+
+impl Host {
+    /// This host. Nothing is looked at yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This host, with a helper that the agent found itself.
+    #[must_use]
+    pub fn with_files(files: Files) -> Self {
+        Self { files: OnceLock::from(files), ..Self::default() }
+    }
+
+    /// Charts the host as it is now.
+    ///
+    /// # Errors
+    /// Only when `/proc` cannot be read; everything less is a fault in the chart.
+    pub fn scan(&self) -> Result<Inventory> {
+        Ok(portolan_scan::scan(&self.scan)?)
+    }
+
+    /// What a name stands for: `pid:N`, or the name, id or unique id prefix of a container in a fresh chart.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`Ambiguous`](crate::ErrorKind::Ambiguous),
+    /// [`TargetGone`](crate::ErrorKind::TargetGone).
+    pub fn target(&self, name: &str) -> Result<Target> {
+        match Target::of_pid(name)? {
+            Some(target) => Ok(target),
+            None => Target::find(&self.scan()?, name),
+        }
+    }
+
+    /// The door to files. The helper is found and sealed when this is first called.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when there is no helper.
+    pub fn files(&self) -> Result<&Files> {
+        match self.files.get() {
+            Some(files) => Ok(files),
+            None => {
+                let files = Files::new()?;
+                Ok(self.files.get_or_init(|| files))
+            }
+        }
+    }
+
+    /// Reads a file inside; see [`Files::read`].
+    ///
+    /// # Errors
+    /// As [`Files::read`], and [`Unsupported`](crate::ErrorKind::Unsupported) when there is no helper.
+    pub fn read(&self, target: &Target, path: impl AsRef<Path>, options: &ReadOptions) -> Result<Content> {
+        Ok(self.files()?.read(&target.process, path, options)?)
+    }
+
+    /// Expands a pattern inside; see [`Files::glob`].
+    ///
+    /// # Errors
+    /// As [`Files::glob`], and [`Unsupported`](crate::ErrorKind::Unsupported) when there is no helper.
+    pub fn glob(
+        &self,
+        target: &Target,
+        pattern: impl AsRef<OsStr>,
+        options: &GlobOptions,
+    ) -> Result<Matches> {
+        Ok(self.files()?.glob(&target.process, pattern, options)?)
+    }
+
+    /// A dialer into the target's network; see [`Dialer::new`].
+    ///
+    /// # Errors
+    /// As [`Dialer::new`].
+    pub fn dialer(&self, target: &Target) -> Result<Dialer> {
+        Ok(Dialer::new(Process::reopen(target.process.id())?)?)
+    }
+}

@@ -1,0 +1,60 @@
+//! Finds, reads inside and connects inside the containers of a Linux host, for monitoring agents.
+//!
+//! No runtime's API is needed: LXC, plain runc and a bare `unshare` are containers too. The container needs no
+//! route to the host, no published port and no shell, and it may be hostile.
+//!
+//! | door | what it gives |
+//! |---|---|
+//! | [`Host::scan`] | the chart: containers, and the listeners of every network namespace |
+//! | [`Host::read`], [`Host::glob`] | bytes and paths from inside a container's mount namespace |
+//! | [`Host::dialer`] | connections born in a container's network namespace |
+//!
+//! # Example
+//! ```no_run
+//! use portolan::{Host, ReadOptions};
+//! use std::time::Duration;
+//!
+//! let host = Host::new();
+//! for container in &host.scan()?.containers {
+//!     println!("{} {}", container.runtime, container.id);
+//! }
+//! let web = host.target("web-1")?;
+//! let config = host.read(&web, "/etc/nginx/nginx.conf", &ReadOptions::default())?;
+//! let stream = host.dialer(&web)?.connect("127.0.0.1:8080".parse()?, Duration::from_secs(2))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Privileges
+//! `CAP_SYS_PTRACE` to look at others' processes, `CAP_SYS_ADMIN` to enter namespaces, `CAP_SYS_CHROOT` and
+//! `CAP_DAC_READ_SEARCH` to read files. [`doctor`] tells which of them is missing, and for what; what works
+//! without goes on working.
+//!
+//! # Layout
+//! - [`host`]: the three doors in one value
+//! - [`target`]: what a name stands for
+//! - [`doctor`]: what works here, and what is missing
+//! - [`error`]: all errors of the doors as one
+#![forbid(unsafe_code)]
+
+pub mod doctor;
+pub mod error;
+pub mod host;
+pub mod target;
+
+pub use error::Error;
+pub use host::Host;
+pub use target::Target;
+
+pub use portolan_dial::Dialer;
+pub use portolan_files::{Content, Files, GlobOptions, Matches, ReadOptions};
+pub use portolan_linux::error::{Escaped, Feature, FileKind, Limit, NetError};
+pub use portolan_linux::privilege::Capability;
+pub use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId};
+pub use portolan_scan::cgroup::{Classification, Kind, classify};
+pub use portolan_scan::{
+    Container, Explanation, Fault, Inventory, Listener, Namespaces, Pod, Protocol, Reach, Runtime,
+    ScanOptions, explain,
+};
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
