@@ -1,0 +1,226 @@
+//! What can be said on the command line, and the help that teaches it.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+const ABOUT: &str = "Chart a Linux host: its containers, what listens in them, and ways in";
+
+const LONG: &str = "\
+Charts a Linux host: which containers run, what listens in each, even where no port is published, no route leads in \
+and no runtime has an API. Reads files and expands patterns inside, and connects from inside.";
+
+const EXAMPLES: &str = "\
+Examples:
+  portolan scan                                      the chart
+  portolan cat web /etc/nginx/nginx.conf             a file inside the container 'web'
+  portolan glob web '/etc/nginx/conf.d/*.conf'       the files that its include means
+  portolan dial cache 127.0.0.1:6379                 talk to a port of its loopback
+  portolan explain 4242                              why pid 4242 belongs where it does
+  portolan doctor                                    what works here, and what is missing
+
+TARGET is a container's name, its id or a unique prefix of it, or pid:N for the container of process N.
+Exit codes: 0 done, 1 the operation failed, 2 wrong usage, 3 a missing privilege.";
+
+#[derive(Debug, Parser)]
+#[command(name = "portolan", version, about = ABOUT, long_about = LONG, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The chart: containers and their listeners
+    Scan(Scan),
+    /// A file's bytes, from inside a container
+    Cat(Cat),
+    /// The paths that match a pattern inside a container, one a line
+    Glob(Glob),
+    /// Join standard input and output to a socket made inside a container
+    Dial(Dial),
+    /// Why a process belongs to its container
+    Explain(Explain),
+    /// Which features work here, and what each missing one needs
+    Doctor,
+    /// A completion script for a shell
+    #[command(after_help = "Example:\n  portolan completions bash > /etc/bash_completion.d/portolan")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan scan
+  portolan scan --json | jq '.listeners[] | select(.reach == \"loopback\")'
+
+What could not be looked at is told on standard error, and under 'faults' with --json. REACH says from where a
+listener can be reached: its own loopback only, its network namespace, or the host's network.")]
+pub(crate) struct Scan {
+    /// Print JSON (schema portolan.inventory/1) instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ask no runtime's API for names and labels (none is asked by this version)
+    #[arg(long)]
+    pub(crate) no_runtime_api: bool,
+    /// How the kernel is asked
+    #[arg(long, value_enum, default_value_t = Source::Auto)]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Source {
+    /// The best way that works here
+    Auto,
+    /// BPF iterators (not in this version)
+    Bpf,
+    /// /proc and `sock_diag`
+    Syscalls,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan cat web /etc/nginx/nginx.conf
+  portolan cat web /var/log/nginx/error.log --prefix --max-bytes 4096
+  portolan cat pid:4242 /proc/self/status --pid-namespace
+
+The path means what it means to the process inside: absolute links and '..' stay in the container. Directories,
+FIFOs, devices and sockets are refused without being opened. A file over the limit is refused with its size.")]
+pub(crate) struct Cat {
+    /// Container name, id or unique prefix of it, or pid:N
+    pub(crate) target: String,
+    /// The file, as an absolute path inside
+    #[arg(value_hint = ValueHint::Other)]
+    pub(crate) path: PathBuf,
+    /// Refuse a file of more bytes than this
+    #[arg(long, value_name = "N", default_value_t = 204_800)]
+    pub(crate) max_bytes: u64,
+    /// Print the first bytes of a larger file instead of refusing it
+    #[arg(long)]
+    pub(crate) prefix: bool,
+    /// Begin at this byte
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: u64,
+    /// Give up after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout_ms: u64,
+    /// Join the container's pid namespace too, so that /proc/self leads somewhere
+    #[arg(long)]
+    pub(crate) pid_namespace: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan glob web '/etc/nginx/{conf.d,sites-enabled}/*.conf'
+  portolan glob web '/var/log/**/*.log' -0 | xargs -0 -n1 portolan cat web
+
+Patterns: * ? [a-z] [!a-z] as in the shell, ** for any directories, {a,b} for either, a trailing / for directories
+only. Quote the pattern, or the shell expands it on the host. Nothing that matches is no error.")]
+pub(crate) struct Glob {
+    /// Container name, id or unique prefix of it, or pid:N
+    pub(crate) target: String,
+    /// The pattern, beginning with a slash
+    #[arg(value_hint = ValueHint::Other)]
+    pub(crate) pattern: OsString,
+    /// Stop after so many paths
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) max_entries: u64,
+    /// Separate the paths by NUL, and print them raw instead of escaping control characters
+    #[arg(short = '0', long = "null")]
+    pub(crate) null: bool,
+    /// Give up after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout_ms: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  echo PING | portolan dial cache 127.0.0.1:6379
+  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | portolan dial web 8080
+  echo 'show info' | portolan dial proxy --unix /run/haproxy/admin.sock
+
+The address means what it means inside: 127.0.0.1 is the container's own. The end of the input is passed on; the
+command ends when the other side closes. If the connection cannot be made inside, it is not made at all.")]
+pub(crate) struct Dial {
+    /// Container name, id or unique prefix of it, or pid:N
+    pub(crate) target: String,
+    /// ADDRESS:PORT, [ADDRESS]:PORT for IPv6, or a port of 127.0.0.1
+    #[arg(value_parser = address, required_unless_present = "unix", conflicts_with = "unix")]
+    pub(crate) address: Option<SocketAddr>,
+    /// UDP instead of TCP: each read of the input is a datagram; ends a second after the input did
+    #[arg(long, conflicts_with = "unix")]
+    pub(crate) udp: bool,
+    /// A Unix socket by its path inside, or @NAME for an abstract one
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::Other)]
+    pub(crate) unix: Option<PathBuf>,
+    /// Give up connecting after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout_ms: u64,
+    /// Connect even if the target shares the host's network, where the address is the host's
+    #[arg(long)]
+    pub(crate) allow_host_network: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan explain 4242
+  portolan explain --cgroup /proc/4242/cgroup
+  cat saved-cgroup.txt | portolan explain --cgroup -")]
+#[group(required = true, multiple = false)]
+pub(crate) struct Explain {
+    /// A process, as N or pid:N
+    pub(crate) pid: Option<String>,
+    /// Classify the text of a /proc/PID/cgroup file ('-' for standard input) and print JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) cgroup: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.parse().map_err(|_| {
+        "want ADDRESS:PORT with a numeric address, such as 127.0.0.1:6379 or [::1]:6379".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_by_example() {
+        for command in Arguments::command().get_subcommands() {
+            let taught = command.get_after_help().is_some_and(|help| help.to_string().contains("portolan "));
+            assert!(
+                taught || ["doctor"].contains(&command.get_name()),
+                "{} has no example",
+                command.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address("80").unwrap(), "127.0.0.1:80".parse().unwrap());
+        assert_eq!(address("[::1]:80").unwrap(), "[::1]:80".parse().unwrap());
+        for wrong in ["", "localhost:80", "1.2.3.4", "::1:80", "70000", "1.2.3.4:"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! One file a command.
+
+pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod dial;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod glob;
+pub(crate) mod scan;
+
+/// A note on standard error. What cannot be told there cannot be told anywhere.
+pub(crate) fn note(line: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("portolan: {line}\n"));
+}

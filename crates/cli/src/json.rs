@@ -1,0 +1,74 @@
+//! The JSON of the command line's contract.
+
+use portolan::{Classification, Container, Escaped, Fault, Inventory, Listener};
+use serde_json::{Value, json};
+
+/// `explain --cgroup`
+pub(crate) fn classification(c: &Classification) -> Value {
+    json!({
+        "runtime": c.runtime.as_str(),
+        "container_id": c.container_id,
+        "pod_uid": c.pod_uid,
+        "name": c.name,
+        "kind": c.kind.as_str(),
+    })
+}
+
+/// `scan --json`, schema `portolan.inventory/1`
+pub(crate) fn inventory(chart: &Inventory) -> Value {
+    json!({
+        "schema": "portolan.inventory/1",
+        "containers": chart.containers.iter().map(container).collect::<Vec<_>>(),
+        "listeners": chart.listeners.iter().map(listener).collect::<Vec<_>>(),
+        "services": [],
+        "faults": chart.faults.iter().map(fault).collect::<Vec<_>>(),
+        "elapsed_ms": (chart.elapsed.as_secs_f64() * 1e6).round() / 1e3,
+    })
+}
+
+fn container(c: &Container) -> Value {
+    let pod = c.pod.as_ref().map(|p| json!({ "uid": p.uid, "name": p.name, "namespace": p.namespace }));
+    json!({
+        "runtime": c.runtime.as_str(),
+        "kind": c.kind.as_str(),
+        "id": c.id,
+        "name": c.name,
+        "hostname": c.hostname,
+        "pod": pod,
+        "image": c.image,
+        "init": { "pid": c.init.pid, "start_time": c.init.start_time },
+        "namespaces": {
+            "mnt": c.namespaces.mnt.inode(),
+            "net": c.namespaces.net.inode(),
+            "pid": c.namespaces.pid.inode(),
+            "user": c.namespaces.user.inode(),
+        },
+        "processes": c.processes,
+        "evidence": c.evidence,
+    })
+}
+
+fn listener(l: &Listener) -> Value {
+    json!({
+        "protocol": l.protocol.to_string(),
+        "address": l.address.to_string(),
+        "port": l.port,
+        "v6_only": l.v6_only,
+        "pid": l.owner.map(|owner| owner.pid),
+        "comm": l.command,
+        "container": l.container,
+        "netns": l.netns.inode(),
+        "reach": l.reach.to_string(),
+        "uid": l.uid,
+    })
+}
+
+fn fault(f: &Fault) -> Value {
+    json!({
+        "operation": f.operation,
+        "subject": f.subject,
+        "first": f.first,
+        "count": f.count,
+        "message": Escaped(f.to_string().as_bytes()).to_string(),
+    })
+}
