@@ -1,0 +1,27 @@
+#!/bin/sh
+# Runs every ring of tests and ends with what was not run, and why.
+#
+# With PORTOLAN_REQUIRE_ALL=1 whatever cannot run is a failure. Called by `make test`, which has built the command
+# and the helper.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+target=${CARGO_TARGET_DIR:-target}
+PORTOLAN_NOT_RUN=$(mktemp)
+export PORTOLAN_NOT_RUN
+trap 'rm -f "$PORTOLAN_NOT_RUN"' EXIT
+
+PORTOLAN_BIN=$(realpath "$target/release/portolan") || exit 1
+PORTOLAN_HELPER=$(realpath "$target/release/portolan-helper") || exit 1
+export PORTOLAN_BIN PORTOLAN_HELPER
+
+cargo test --workspace --all-features --no-fail-fast
+status=$?
+
+echo
+if [ -s "$PORTOLAN_NOT_RUN" ]; then
+    echo "not run:"
+    sort "$PORTOLAN_NOT_RUN" | sed 's/^/  /'
+else
+    echo "not run: nothing; every test ran"
+fi
+exit $status
