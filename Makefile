@@ -1,0 +1,64 @@
+# The index of everything one can do here. `make` alone prints it.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+RELEASE := $(TARGET_DIR)/release
+HELPER := $(RELEASE)/portolan-helper
+
+# Debian packages: what the demo shows, and what the suites start.
+DEMO_PACKAGES := redis-server nginx-light postgresql
+TEST_PACKAGES := $(DEMO_PACKAGES) busybox-static docker.io lxc iproute2 util-linux python3 libcap2-bin
+
+.PHONY: help build helper demo test lint bench doc completions clean
+.DEFAULT_GOAL := help
+
+help: ## print this list
+	@echo "portolan: what one can do here"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+build: helper ## the command and the helper, in target/release
+	$(CARGO) build --release -p portolan-cli
+
+# The helper is static, so that it needs nothing of the container, and is not position independent, which saves its
+# start-up the relocations. The flags must not reach build scripts, hence --target; hence also a copy at the end.
+helper: ## the static helper alone, in target/release/portolan-helper
+	$(CARGO) build -p portolan-helper --profile helper --target $(HOST) \
+	  --config "target.$(HOST).rustflags=['-Ctarget-feature=+crt-static','-Crelocation-model=static']"
+	@mkdir -p $(RELEASE)
+	@install -m 0755 $(TARGET_DIR)/$(HOST)/helper/portolan-helper $(HELPER)
+
+demo: ## the main job on real services (installs Debian packages; needs root)
+	@sh tests/packages.sh $(DEMO_PACKAGES)
+	@$(MAKE) --no-print-directory build
+	$(CARGO) build --release --examples
+	@PORTOLAN_HELPER=$(abspath $(HELPER)) $(RELEASE)/examples/demo
+
+test: ## all tests (installs Debian packages; needs root), ending with what was not run and why
+	@sh tests/packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory build
+	@sh tests/run.sh
+
+lint: ## formatting, clippy, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features --document-private-items
+
+bench: ## the budgets, as ratios against peers in the same run (needs root)
+	@sh tests/packages.sh util-linux
+	@$(MAKE) --no-print-directory build
+	PORTOLAN_HELPER=$(abspath $(HELPER)) $(CARGO) bench --bench budgets
+
+doc: ## the documentation, in target/doc
+	$(CARGO) doc --workspace --no-deps --all-features
+
+completions: build ## shell completion files, in target/completions
+	@mkdir -p $(TARGET_DIR)/completions
+	@$(RELEASE)/portolan completions bash > $(TARGET_DIR)/completions/portolan.bash
+	@$(RELEASE)/portolan completions zsh > $(TARGET_DIR)/completions/_portolan
+	@$(RELEASE)/portolan completions fish > $(TARGET_DIR)/completions/portolan.fish
+	@echo "in $(TARGET_DIR)/completions"
+
+clean: ## everything that was built
+	$(CARGO) clean
