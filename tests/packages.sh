@@ -58,7 +58,7 @@ allow_services() {
 }
 
 install() {
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install --yes --no-install-recommends "$@"
 }
 
 # The lists are needed, and too old if a package is unknown or its version no longer on the servers. The

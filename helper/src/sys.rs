@@ -450,18 +450,18 @@ pub(crate) fn exec_sealed_copy(
     }
 }
 
+fn memfd(flags: libc::c_uint) -> Result<OwnedFd> {
+    // SAFETY: a constant C string and flags.
+    owned(unsafe { libc::memfd_create(c"portolan-helper".as_ptr(), flags) }.into())
+}
+
 fn sealed_copy(program: BorrowedFd<'_>) -> Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    // SAFETY: a constant C string and flags. MFD_EXEC is Linux 6.3.
-    let made =
-        owned(unsafe { libc::memfd_create(c"portolan-helper".as_ptr(), flags | libc::MFD_EXEC) }.into());
-    let copy = match made {
-        // SAFETY: as above.
-        Err(Errno(libc::EINVAL)) => {
-            owned(unsafe { libc::memfd_create(c"portolan-helper".as_ptr(), flags) }.into())
-        }
-        other => other,
-    }?;
+    // MFD_EXEC is Linux 6.3; before, every memfd is executable.
+    let copy = memfd(flags | libc::MFD_EXEC).or_else(|errno| match errno {
+        Errno(libc::EINVAL) => memfd(flags),
+        other => Err(other),
+    })?;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let got = read(program, &mut buffer)?;

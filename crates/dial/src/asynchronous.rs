@@ -31,7 +31,7 @@ impl Dialer {
             Ok(connected) => connected.map_err(|e| self.net(address, e))?,
             Err(_) => return Err(self.failed(ErrorKind::Timeout, address)),
         };
-        self.refuse_self_connection(stream.local_addr(), address)?;
+        self.refuse_self_connection(|| stream.local_addr(), address)?;
         Ok(stream)
     }
 }

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockaddrStorage, connect, getsockopt, sockopt};
 use portolan_linux::error::NetError;
 use portolan_linux::netns::SocketKind;
-use portolan_linux::{ErrorKind, Home, NamespaceId, NetNs, Process};
+use portolan_linux::{Entrance, ErrorKind, Home, NamespaceId, Process};
 
 use crate::{Error, Result};
 
@@ -21,9 +21,7 @@ use crate::{Error, Result};
 /// [`TargetGone`](portolan_linux::ErrorKind::TargetGone).
 #[derive(Debug, Clone)]
 pub struct Dialer {
-    process: Arc<Process>,
-    netns: NamespaceId,
-    host_network: bool,
+    entrance: Arc<Entrance>,
 }
 
 impl Dialer {
@@ -50,24 +48,23 @@ impl Dialer {
     fn with(process: Process, host_network: bool) -> Result<Self> {
         let pid = process.pid();
         let linux = |e| Error::linux(pid, e);
-        process.require_userland().map_err(linux)?;
-        let netns = process.namespace(portolan_linux::NamespaceKind::Net).map_err(linux)?;
-        if !host_network && netns == Home::here().map_err(linux)?.id() {
+        let entrance = Entrance::of(process).map_err(linux)?;
+        if !host_network && entrance.id() == Home::here().map_err(linux)?.id() {
             return Err(Error::host_network(pid));
         }
-        Ok(Self { process: Arc::new(process), netns, host_network })
+        Ok(Self { entrance: Arc::new(entrance) })
     }
 
     /// The network namespace that is dialed into.
     #[must_use]
     pub fn netns(&self) -> NamespaceId {
-        self.netns
+        self.entrance.id()
     }
 
     /// The process by which the namespace is found.
     #[must_use]
     pub fn process(&self) -> &Process {
-        &self.process
+        self.entrance.process()
     }
 
     /// Connects over TCP, within `timeout`.
@@ -84,16 +81,21 @@ impl Dialer {
     pub fn connect(&self, address: SocketAddr, timeout: Duration) -> Result<TcpStream> {
         let deadline = Instant::now().checked_add(timeout);
         let socket = self.tcp_socket(address)?;
-        let net = |e: nix::Error| self.net(address, e.into());
-        match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+        let to = SockaddrStorage::from(address);
+        let connected = match connect(socket.as_raw_fd(), &to) {
+            // Over a loopback the handshake is over by now, and asking again says so at a fifth of poll's price.
+            Err(nix::Error::EINPROGRESS) => connect(socket.as_raw_fd(), &to),
+            other => other,
+        };
+        match connected {
             Ok(()) => {}
-            Err(nix::Error::EINPROGRESS | nix::Error::EINTR) => {
+            Err(nix::Error::EALREADY | nix::Error::EINPROGRESS | nix::Error::EINTR) => {
                 self.wait_connected(&socket, address, deadline)?;
             }
-            Err(errno) => return Err(net(errno)),
+            Err(errno) => return Err(self.net(address, errno.into())),
         }
         let stream = TcpStream::from(socket);
-        self.refuse_self_connection(stream.local_addr(), address)?;
+        self.refuse_self_connection(|| stream.local_addr(), address)?;
         stream.set_nonblocking(false).map_err(|e| self.net(address, e))?;
         Ok(stream)
     }
@@ -116,16 +118,7 @@ impl Dialer {
     }
 
     pub(crate) fn socket(&self, kind: SocketKind) -> Result<OwnedFd> {
-        let linux = |e| Error::linux(self.process.pid(), e);
-        let netns = NetNs::of(&self.process).map_err(linux)?;
-        if netns.id() != self.netns {
-            return Err(Error::changed(self.process.pid()));
-        }
-        let home = Home::here().map_err(linux)?;
-        if !self.host_network && netns.id() == home.id() {
-            return Err(Error::host_network(self.process.pid()));
-        }
-        netns.socket(&home, kind).map_err(linux)
+        self.entrance.socket(kind).map_err(|e| Error::linux(self.process().pid(), e))
     }
 
     fn wait_connected(&self, socket: &OwnedFd, address: SocketAddr, deadline: Option<Instant>) -> Result<()> {
@@ -154,24 +147,27 @@ impl Dialer {
         }
     }
 
-    /// A loopback port in the ephemeral range on which nobody listens can be given to the dialing socket itself,
-    /// which then talks to itself (TCP's simultaneous open). That is nobody.
+    /// A loopback port on which nobody listens can be given to the dialing socket itself, which then talks to
+    /// itself (TCP's simultaneous open). That is nobody.
     pub(crate) fn refuse_self_connection(
         &self,
-        local: io::Result<SocketAddr>,
+        local: impl Fn() -> io::Result<SocketAddr>,
         address: SocketAddr,
     ) -> Result<()> {
-        if address.ip().is_loopback() && local.is_ok_and(|local| local == address) {
+        /// The kernel's default for the first port that it gives out (`ip_local_port_range` in `ip(7)`).
+        const FIRST_GIVEN: u16 = 32768;
+        let possible = address.port() >= FIRST_GIVEN && address.ip().is_loopback();
+        if possible && local().is_ok_and(|local| local == address) {
             return Err(self.failed(ErrorKind::Net(NetError::Refused), address));
         }
         Ok(())
     }
 
     pub(crate) fn failed(&self, kind: ErrorKind, address: SocketAddr) -> Error {
-        Error::of_kind(kind, self.process.pid(), address)
+        Error::of_kind(kind, self.process().pid(), address)
     }
 
     pub(crate) fn net(&self, address: SocketAddr, source: io::Error) -> Error {
-        Error::net(self.process.pid(), address, source)
+        Error::net(self.process().pid(), address, source)
     }
 }

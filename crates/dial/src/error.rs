@@ -26,8 +26,6 @@ enum Repr {
          network explicitly"
     )]
     HostNetwork(i32),
-    #[error("dial in the container of pid {0}: the process went to another network namespace")]
-    Changed(i32),
 }
 
 impl Error {
@@ -38,7 +36,6 @@ impl Error {
         match &*self.0 {
             Repr::Net { kind, .. } | Repr::Unix { kind, .. } | Repr::Linux { kind, .. } => *kind,
             Repr::HostNetwork(_) => ErrorKind::NamespaceMismatch,
-            Repr::Changed(_) => ErrorKind::TargetChanged,
         }
     }
 
@@ -69,10 +66,6 @@ impl Error {
 
     pub(crate) fn host_network(pid: i32) -> Self {
         Self(Box::new(Repr::HostNetwork(pid)))
-    }
-
-    pub(crate) fn changed(pid: i32) -> Self {
-        Self(Box::new(Repr::Changed(pid)))
     }
 }
 

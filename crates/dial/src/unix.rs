@@ -62,7 +62,7 @@ impl Dialer {
             match connect(socket.as_raw_fd(), &address) {
                 Ok(()) => break,
                 Err(nix::Error::EAGAIN) if deadline.is_none_or(|d| Instant::now() < d) => {
-                    std::thread::sleep(PAUSE)
+                    std::thread::sleep(PAUSE);
                 }
                 Err(nix::Error::EAGAIN) => return Err(failed(nix::Error::ETIMEDOUT)),
                 Err(errno) => return Err(failed(errno)),

@@ -130,7 +130,7 @@ impl Files {
             match child.try_wait() {
                 Ok(Some(status)) => return Some(status),
                 Ok(None) if until.is_none_or(|u| Instant::now() < u) => {
-                    std::thread::sleep(Duration::from_micros(50))
+                    std::thread::sleep(Duration::from_micros(50));
                 }
                 _ => break,
             }

@@ -45,7 +45,7 @@ pub mod uts;
 pub use error::{Error, ErrorKind};
 pub use exe::SealedExe;
 pub use namespace::{NamespaceId, NamespaceKind};
-pub use netns::{Home, NetNs};
+pub use netns::{Entrance, Home, NetNs};
 pub use process::{Process, ProcessId};
 
 /// The result of this crate's functions.

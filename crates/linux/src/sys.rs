@@ -4,10 +4,13 @@
 //! Every function here takes borrowed descriptors or plain numbers and gives owned descriptors or numbers, so
 //! that its callers need no `unsafe`. No pointer outlives the call that it is made for.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// `pidfd_open(2)`, Linux 5.3.
 pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
@@ -33,8 +36,19 @@ pub(crate) fn socket_namespace(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     owned(fd.into())
 }
 
+/// `getsockopt(SO_NETNS_COOKIE)`: a number of the socket's network namespace that is never used again (Linux 5.14).
+pub(crate) fn namespace_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut cookie = 0_u64;
+    let mut length = libc::socklen_t::try_from(size_of::<u64>()).unwrap_or(0);
+    let (fd, option) = (socket.as_raw_fd(), libc::SO_NETNS_COOKIE);
+    // SAFETY: a live descriptor; the buffer and its length live through the call and fit each other.
+    let r =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, (&raw mut cookie).cast(), &raw mut length) };
+    if r == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}
+
 /// `memfd_create(2)`: executable and sealable. `MFD_EXEC` is Linux 6.3; before, every memfd is executable.
-pub(crate) fn memfd(name: &std::ffi::CStr) -> io::Result<OwnedFd> {
+pub(crate) fn memfd(name: &CStr) -> io::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: the name is a C string that lives through the call.
     let fd = unsafe { libc::memfd_create(name.as_ptr(), flags | libc::MFD_EXEC) };
@@ -87,6 +101,26 @@ pub(crate) fn spawn_with(
     // SAFETY: between fork and exec `prepare` makes system calls only: it neither allocates nor locks.
     unsafe { command.pre_exec(prepare) };
     command.spawn()
+}
+
+/// `readlinkat(2)` into a buffer; the length of what it holds then.
+pub(crate) fn read_link(directory: BorrowedFd<'_>, name: &CStr, into: &mut [u8]) -> io::Result<usize> {
+    let (fd, to, room) = (directory.as_raw_fd(), into.as_mut_ptr().cast(), into.len());
+    // SAFETY: a live descriptor, a C string, and a live buffer with its length.
+    let length = unsafe { libc::readlinkat(fd, name.as_ptr(), to, room) };
+    usize::try_from(length).map_err(|_| io::Error::last_os_error())
+}
+
+/// How often this process is the child of a fork: 0 in the one that was executed.
+pub(crate) fn generation() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    static WATCH: Once = Once::new();
+    extern "C" fn forked() {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: the handler lives as long as the program, and does nothing but an atomic addition in the child.
+    WATCH.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(forked)) });
+    COUNT.load(Ordering::Relaxed)
 }
 
 fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {

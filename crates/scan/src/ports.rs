@@ -25,7 +25,7 @@ pub(crate) fn listeners(
     let mut listeners = Vec::new();
     for (netns, members) in namespaces(processes, host.net) {
         match ask(netns, &members, processes, home, options) {
-            Ok(found) => listeners.extend(found.into_iter().map(|l| plain(l, netns, host.net))),
+            Ok(found) => listeners.extend(found.into_iter().map(|l| plain(&l, netns, host.net))),
             Err(kind) => faults.of_netns("list the listeners", netns.inode(), kind),
         }
     }
@@ -90,7 +90,7 @@ fn ask(
     sock_diag::tcp_listeners(&socket, options.namespace_timeout).map_err(|e| e.kind())
 }
 
-fn plain(listening: Listening, netns: NamespaceId, host: NamespaceId) -> Listener {
+fn plain(listening: &Listening, netns: NamespaceId, host: NamespaceId) -> Listener {
     let reach = if listening.address.to_canonical().is_loopback() {
         Reach::Loopback
     } else if netns == host {
