@@ -13,8 +13,6 @@ pub(crate) enum Failure {
     Unsupported(&'static str),
     /// Nobody reads our output any more, as in `portolan scan | head`.
     Unread,
-    /// The result itself says that something is wrong, and was printed.
-    Told,
 }
 
 impl Failure {
@@ -24,7 +22,7 @@ impl Failure {
             Self::Portolan(error) => Some(error.to_string()),
             Self::Io(what, error) => Some(format!("{what}: {error}")),
             Self::Unsupported(what) => Some((*what).to_owned()),
-            Self::Unread | Self::Told => None,
+            Self::Unread => None,
         }
     }
 

@@ -19,7 +19,7 @@ enum Repr {
     Net { kind: ErrorKind, address: SocketAddr, pid: i32, source: Option<io::Error> },
     #[error("dial {} in the container of pid {pid}: {kind} ({source})", Escaped(path.as_os_str().as_bytes()))]
     Unix { kind: ErrorKind, path: PathBuf, pid: i32, source: io::Error },
-    #[error("dial in the container of pid {pid}: {kind} ({source})")]
+    #[error("dial in the container of pid {pid}: {kind} (while trying to {})", source.call())]
     Linux { kind: ErrorKind, pid: i32, source: portolan_linux::Error },
     #[error(
         "dial in the container of pid {0}: it shares the host's network; connect directly, or allow the host's \

@@ -183,7 +183,15 @@ impl fmt::Display for Error {
         }
         match cause {
             Cause::Kind => Ok(()),
-            Cause::Linux(error) => write!(f, " ({error})"),
+            Cause::Linux(error) => match error.errno() {
+                Some(errno) => write!(
+                    f,
+                    " (while trying to {}: {})",
+                    error.call(),
+                    std::io::Error::from_raw_os_error(errno)
+                ),
+                None => Ok(()),
+            },
             Cause::Helper { errno: 0, .. } => Ok(()),
             Cause::Helper { stage, errno } => {
                 write!(f, " (while {stage}: {})", std::io::Error::from_raw_os_error(*errno))

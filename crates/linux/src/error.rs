@@ -8,7 +8,7 @@ use std::io;
 
 use crate::privilege::Capability;
 
-/// What kind of thing went wrong. `docs/errors` of the top crate show which command exits how.
+/// What kind of thing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -193,7 +193,7 @@ impl fmt::Display for Feature {
 
 /// An error of a kernel call: which call, on what, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} of {subject}: {kind}")]
+#[error("{subject}: {call}: {kind}")]
 pub struct Error {
     kind: ErrorKind,
     call: &'static str,
@@ -265,6 +265,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What was tried.
+    #[must_use]
+    pub fn call(&self) -> &'static str {
+        self.call
     }
 
     /// The kernel's errno, where the kernel complained.

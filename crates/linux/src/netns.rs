@@ -162,9 +162,10 @@ impl NetNs {
         self.id
     }
 
-    /// Creates a socket that belongs to this namespace, and proves that it does (`SIOCGSKNS`).
+    /// Creates a socket that belongs to this namespace.
     ///
-    /// The calling thread is in its home namespace when this returns, whatever it returns.
+    /// That it does follows from how it is made; `SIOCGSKNS` is asked as well, where this process has the
+    /// `CAP_NET_ADMIN` that it takes. The calling thread is at home when this returns, whatever it returns.
     ///
     /// # Errors
     /// [`ErrorKind::MissingPrivilege`] without `CAP_SYS_ADMIN` over the namespace,
@@ -174,12 +175,15 @@ impl NetNs {
     /// The process, if the kernel refuses the way home that it allowed a moment before: such a thread would make
     /// the connections of its next work from inside the container.
     pub fn socket(&self, home: &Home, kind: SocketKind) -> Result<OwnedFd> {
-        let socket =
-            if self.id == home.id() { create(kind)? } else { born_inside(self.fd.as_fd(), home, kind)? };
-        if birthplace(&socket)? == self.id {
-            Ok(socket)
-        } else {
-            Err(Error::new(ErrorKind::NamespaceMismatch, "create", Subject::Socket))
+        if self.id == home.id() {
+            return create(kind);
+        }
+        let socket = born_inside(self.fd.as_fd(), home, kind)?;
+        match sys::socket_namespace(socket.as_fd()).and_then(sys::inode) {
+            Ok(born) if born != self.id.inode() => {
+                Err(Error::new(ErrorKind::NamespaceMismatch, "create", Subject::Socket))
+            }
+            _ => Ok(socket),
         }
     }
 }
@@ -221,8 +225,9 @@ impl Entrance {
 
     /// Creates a socket that belongs to the namespace, and proves that it does.
     ///
-    /// The first is proved by `SIOCGSKNS`, later ones by the namespace's cookie, which unlike its inode number is
-    /// never given to another (where the kernel has none, before 5.14, all by `SIOCGSKNS`).
+    /// The first is made through the namespace itself, whose inode number is compared; it tells the namespace's
+    /// cookie, which unlike the number is never given to another. Later ones are made through the process, which
+    /// is quicker, and proved by the cookie. (Before Linux 5.14 there is none, and all are made like the first.)
     ///
     /// # Errors
     /// [`ErrorKind::TargetGone`] when the process has ended, [`ErrorKind::TargetChanged`] when it went to another
@@ -232,21 +237,32 @@ impl Entrance {
     /// As [`NetNs::socket`].
     pub fn socket(&self, kind: SocketKind) -> Result<OwnedFd> {
         let home = Home::here()?;
+        let changed = || {
+            Error::new(
+                ErrorKind::TargetChanged,
+                "enter the network namespace",
+                Subject::Pid(self.process.pid()),
+            )
+        };
+        let Some(known) = self.cookie.get() else {
+            let netns = NetNs::of(&self.process)?;
+            if netns.id != self.id {
+                return Err(changed());
+            }
+            let socket = netns.socket(&home, kind)?;
+            if let Ok(cookie) = sys::namespace_cookie(socket.as_fd()) {
+                let _ = self.cookie.set(cookie);
+            }
+            return Ok(socket);
+        };
         let socket = match born_inside(self.process.pidfd()?, &home, kind) {
             Err(error) if error.errno() == Some(libc::ESRCH) => Err(error.with_kind(ErrorKind::TargetGone)),
             other => other,
         }?;
-        let right = match (self.cookie.get(), sys::namespace_cookie(socket.as_fd())) {
-            (Some(known), Ok(cookie)) => *known == cookie,
-            (_, cookie) => {
-                let right = birthplace(&socket)? == self.id;
-                if let (true, Ok(cookie)) = (right, cookie) {
-                    let _ = self.cookie.set(cookie);
-                }
-                right
-            }
-        };
-        if right { Ok(socket) } else { Err(Error::new(ErrorKind::TargetChanged, "create", Subject::Socket)) }
+        match sys::namespace_cookie(socket.as_fd()) {
+            Ok(cookie) if cookie == *known => Ok(socket),
+            _ => Err(changed()),
+        }
     }
 }
 
@@ -290,14 +306,6 @@ fn enter(way: BorrowedFd<'_>) -> Result<()> {
             _ => error,
         }
     })
-}
-
-/// The namespace that a socket belongs to.
-fn birthplace(socket: &OwnedFd) -> Result<NamespaceId> {
-    sys::socket_namespace(socket.as_fd())
-        .and_then(sys::inode)
-        .map(NamespaceId::new)
-        .map_err(|e| Error::of_call("ioctl(SIOCGSKNS)", Subject::Socket, e))
 }
 
 fn create(kind: SocketKind) -> Result<OwnedFd> {
