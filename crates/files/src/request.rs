@@ -81,7 +81,7 @@ impl Files {
 
         let numbers = [pidfd.as_raw_fd().to_string(), root.as_raw_fd().to_string()];
         // A little earlier than our own deadline, so that what was found until then still comes through.
-        let reserve = (request.timeout / 10).min(Duration::from_millis(50));
+        let reserve = request.timeout.checked_div(10).unwrap_or_default().min(Duration::from_millis(50));
         let timeout = request.timeout.saturating_sub(reserve).as_millis().max(1).to_string();
         let [pidfd_number, root_number] = numbers.each_ref().map(OsStr::new);
         let operation = if about.operation == "read" { "read" } else { "glob" };

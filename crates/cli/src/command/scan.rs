@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use portolan::Host;
+use portolan::{ErrorKind, Host};
 
 use super::note;
 use crate::arguments::{Scan, Source};
@@ -25,7 +25,8 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::output)?;
     if !options.json {
-        for fault in &chart.faults {
+        // That processes end meanwhile is no news to a person; programs find it in the JSON.
+        for fault in chart.faults.iter().filter(|fault| fault.kind != ErrorKind::TargetGone) {
             note(&fault.to_string());
         }
     }
