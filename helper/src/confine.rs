@@ -12,6 +12,8 @@ use crate::sys::{self, CAP_DAC_READ_SEARCH};
 pub(crate) fn before_all() {
     sys::set_not_dumpable();
     sys::die_with_parent();
+    // Started from a memfd, it would be called by a number.
+    sys::set_name(c"portolan-helper");
     std::panic::set_hook(Box::new(|_| {}));
 }
 

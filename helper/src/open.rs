@@ -36,8 +36,7 @@ pub(crate) fn regular(inside: &Inside, path: &[u8]) -> Result<(OwnedFd, Stat), F
     // Not by its path, which may lead elsewhere by now. Non-blocking, because a write lease would hold us for
     // its 45 seconds (`fcntl(2)`, F_SETLEASE).
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = sys::reopen(inside.procfs.as_fd(), found.as_fd(), flags)
-        .map_err(|errno| Fault::of_errno(Stage::Open, errno))?;
+    let file = sys::reopen(inside.procfs.as_fd(), found.as_fd(), flags).map_err(denied)?;
     Ok((file, stat))
 }
 
@@ -52,7 +51,12 @@ fn told(inside: &Inside, path: &[u8], errno: Errno) -> Fault {
         libc::EACCES => meets_closed_magic_link(inside.root.as_fd(), path),
         _ => false,
     };
-    if magic { Fault::new(Stage::Open, ErrorCode::MagicLink) } else { Fault::of_errno(Stage::Open, errno) }
+    if magic { Fault::new(Stage::Open, ErrorCode::MagicLink) } else { denied(errno) }
+}
+
+/// Not permitted to read: by the owner, if we lack the capability to read all the same.
+fn denied(errno: Errno) -> Fault {
+    Fault::of_privileged(Stage::Open, errno, &[sys::CAP_DAC_READ_SEARCH])
 }
 
 /// Whether the path, walked by hand, meets a link of procfs that we may not even read. This only words an error:

@@ -20,6 +20,10 @@ pub(crate) fn file(inside: &Inside, path: &[u8], options: &Read, answer: &mut An
         return Err(Fault::limit(Stage::Open, LimitKind::Bytes, stat.size));
     }
     if options.offset > 0 {
+        // Far beyond the end, where no file system's files reach, even seeking and reading are errors.
+        if stat.size > 0 && options.offset >= stat.size {
+            return answer.end(stat.size, false, 0);
+        }
         sys::seek(file.as_fd(), options.offset).map_err(fault)?;
     }
     let mut piece = vec![0_u8; PIECE];

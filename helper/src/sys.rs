@@ -5,7 +5,7 @@
 //! are made for one call and do not outlive it. None of these calls goes through a service of the C library that
 //! opens files by itself.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
@@ -93,6 +93,12 @@ pub(crate) fn is_not_dumpable() -> bool {
 /// `PR_SET_PDEATHSIG`: an agent that dies takes its helper along.
 pub(crate) fn die_with_parent() {
     let _ = prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(libc::SIGKILL.unsigned_abs()));
+}
+
+/// `PR_SET_NAME`: what `ps` shows.
+pub(crate) fn set_name(name: &CStr) {
+    // SAFETY: a constant C string; the kernel copies at most 16 bytes of it.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
 pub(crate) fn set_no_new_privileges() -> Result<()> {

@@ -1,1 +1,44 @@
-//! Suites
+//! The suites that need a whole host: real containers, the real command and the real helper.
+//!
+//! Containers come from `portolan-world`. What a test expects is said by programs that no one here wrote:
+//! `nsenter`, `ss`, `lsns`, `bash`. A test that cannot run on a machine says so and is counted (`require!`).
+//!
+//! # Layout
+//! - `command`: runs the command and the helper as a script would, and judges how they end
+//! - `inside`: a container, with the two ways in (library and command) that must agree
+//! - `oracle`: what other programs say about a container
+//! - `servers`: small programs that listen inside
+//! - `scratch`: directories of the host that vanish with their test
+//! - `read`, `glob`, `targets`, `scan`, `dial`: each door of the library, and its command
+//! - `helper`: the helper alone, through its own arguments and frames
+//! - `impostor`: what the library does with a helper that lies, hangs or dies
+//! - `privileges`: what is said, and what goes on working, when a capability is missing
+//! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
+//! - `runtimes`: containers of Docker, Podman, LXC, systemd-nspawn, runc and `unshare`
+//! - `direction`, `fences`: the tree keeps the rules that the design gives it
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests fail by panicking"
+)]
+
+mod command;
+mod dial;
+mod direction;
+mod fences;
+mod glob;
+mod helper;
+mod impostor;
+mod inside;
+mod manners;
+mod oracle;
+mod privileges;
+mod read;
+mod runtimes;
+mod scan;
+mod scratch;
+mod servers;
+mod targets;

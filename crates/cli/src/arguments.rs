@@ -152,7 +152,7 @@ command ends when the other side closes. If the connection cannot be made inside
 pub(crate) struct Dial {
     /// Container name, id or unique prefix of it, or pid:N
     pub(crate) target: String,
-    /// ADDRESS:PORT, [ADDRESS]:PORT for IPv6, or a port of 127.0.0.1
+    /// `ADDRESS:PORT`, `[ADDRESS]:PORT` for IPv6, or a port of 127.0.0.1
     #[arg(value_parser = address, required_unless_present = "unix", conflicts_with = "unix")]
     pub(crate) address: Option<SocketAddr>,
     /// UDP instead of TCP: each read of the input is a datagram; ends a second after the input did

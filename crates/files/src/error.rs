@@ -1,6 +1,7 @@
 //! What can go wrong with a request, in words that say what to do.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use portolan_linux::ErrorKind;
@@ -76,8 +77,14 @@ impl Error {
         if error.kind() == ErrorKind::NotFound {
             return Self::no_helper(vec![path.to_owned()]);
         }
-        let (kind, cause) = (error.kind(), Cause::Linux(error));
-        Self(Box::new(Repr { kind, operation: "load the helper", pid: None, path: Vec::new(), cause }))
+        let (kind, path) = (error.kind(), path.as_os_str().as_bytes().to_vec());
+        let cause = match kind {
+            ErrorKind::PermissionDenied if error.errno().is_none() => Cause::Words(
+                "it must belong to root or to this user, and nobody else may be able to change it",
+            ),
+            _ => Cause::Linux(error),
+        };
+        Self(Box::new(Repr { kind, operation: "load the helper", pid: None, path, cause }))
     }
 
     pub(crate) fn invalid(about: About<'_>, words: &'static str) -> Self {

@@ -11,12 +11,13 @@ use crate::cgroup::{Kind, Runtime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Container {
-    /// The runtime, as far as the cgroup's path tells; [`Runtime::Unknown`] when only the namespaces tell that it
-    /// is a container.
+    /// The runtime, as far as the cgroup's path or a runtime's own record tells; [`Runtime::Unknown`] when only the
+    /// namespaces, or an id without a runtime's name, tell that it is a container.
     pub runtime: Runtime,
     /// Workload, sandbox of a pod, or a confined application.
     pub kind: Kind,
-    /// The runtime's id; for one without a runtime `ns-` and the inode number of the namespace that sets it apart.
+    /// The runtime's id; for one without a runtime `ns-`, the inode number of the namespace that sets it apart, and
+    /// the start time of its first process (a namespace's number is soon given to another).
     pub id: String,
     /// The runtime's name for it.
     pub name: Option<String>,

@@ -17,11 +17,20 @@ use crate::docker;
 use crate::fault::Faults;
 use crate::walk::Seen;
 
-/// The runtime and the id that a cgroup names.
-fn named(cgroup: &Classification) -> Option<(Runtime, &String)> {
-    let certain = !matches!(cgroup.runtime, Runtime::Unknown | Runtime::None | Runtime::Host);
-    let id = cgroup.container_id.as_ref().or(cgroup.name.as_ref());
-    id.filter(|_| certain && cgroup.is_container()).map(|id| (cgroup.runtime, id))
+/// The runtime and the id that a process's cgroup names.
+fn named<'a>(process: &'a Seen, host: &Namespaces) -> Option<(Runtime, &'a String)> {
+    let cgroup: &Classification = &process.cgroup;
+    let id = cgroup.container_id.as_ref().or(cgroup.name.as_ref())?;
+    let certain = match cgroup.runtime {
+        Runtime::None | Runtime::Host => false,
+        // A custom parent (`docker run --cgroup-parent`) hides the runtime, not the id. Anybody can name a directory
+        // so; a container has mounts of its own as well.
+        Runtime::Unknown => {
+            id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && process.namespaces.mnt != host.mnt
+        }
+        _ => true,
+    };
+    (certain && cgroup.is_container()).then_some((cgroup.runtime, id))
 }
 
 /// Whether a process's namespaces make it part of a container, and why.
@@ -45,15 +54,15 @@ pub(crate) fn containers(processes: &[Seen], host: &Namespaces) -> (Vec<Containe
     let mut by_cgroup: HashMap<(Runtime, &String), usize> = HashMap::new();
     let mut by_namespace: HashMap<NamespaceId, usize> = HashMap::new();
     for (place, process) in processes.iter().enumerate() {
-        if let Some(key) = named(&process.cgroup) {
+        if let Some(key) = named(process, host) {
             let at = *by_cgroup.entry(key).or_insert_with(|| groups.start_named(key, process));
-            groups.join(at, place, process);
+            groups.join(at, place, process, None);
             for own in own_namespaces(process, host) {
                 by_namespace.entry(own).or_insert(at);
             }
         }
     }
-    let nameless = || processes.iter().enumerate().filter(|(_, p)| named(&p.cgroup).is_none());
+    let nameless = || processes.iter().enumerate().filter(|(_, p)| named(p, host).is_none());
     let mut same = Same::default();
     for (_, process) in nameless().filter(|(_, p)| apart(p, host).is_some()) {
         for own in own_namespaces(process, host) {
@@ -66,9 +75,9 @@ pub(crate) fn containers(processes: &[Seen], host: &Namespaces) -> (Vec<Containe
         let known = own_namespaces(process, host).find_map(|own| by_namespace.get(&own).copied());
         let at = known.unwrap_or_else(|| {
             let root = same.root(process.namespaces.mnt);
-            *by_root.entry(root).or_insert_with(|| groups.start_nameless(why, process))
+            *by_root.entry(root).or_insert_with(|| groups.start_nameless(process))
         });
-        groups.join(at, place, process);
+        groups.join(at, place, process, Some(why));
     }
     groups.name_the_nameless();
     (groups.containers, groups.membership)
@@ -94,18 +103,20 @@ impl Groups<'_> {
         self.start(runtime, cgroup.kind, id.clone(), evidence, process)
     }
 
-    fn start_nameless(&mut self, why: &str, process: &Seen) -> usize {
-        let evidence = format!("{why}, and its cgroup names no runtime");
-        self.start(Runtime::Unknown, Kind::Container, String::new(), evidence, process)
+    /// Its id and evidence are known when its first process is.
+    fn start_nameless(&mut self, process: &Seen) -> usize {
+        self.start(Runtime::Unknown, Kind::Container, String::new(), String::new(), process)
     }
 
     fn start(&mut self, runtime: Runtime, kind: Kind, id: String, evidence: String, process: &Seen) -> usize {
         let cgroup = &process.cgroup;
+        // A bare OCI runtime's container often has a cgroup of its name, and nothing more.
+        let name = cgroup.name.as_ref().or(cgroup.container_id.as_ref().filter(|named| **named != id));
         self.containers.push(Container {
             runtime,
             kind,
             id,
-            name: cgroup.name.clone().filter(|_| cgroup.is_container()),
+            name: name.filter(|_| cgroup.is_container()).cloned(),
             hostname: None,
             pod: cgroup.pod_uid.clone().map(|uid| Pod { uid, ..Pod::default() }),
             image: None,
@@ -117,7 +128,7 @@ impl Groups<'_> {
         self.containers.len().saturating_sub(1)
     }
 
-    fn join(&mut self, at: usize, place: usize, process: &Seen) {
+    fn join(&mut self, at: usize, place: usize, process: &Seen, why: Option<&str>) {
         if let Some(slot) = self.membership.get_mut(place) {
             *slot = Some(at);
         }
@@ -128,18 +139,24 @@ impl Groups<'_> {
             let rank = |pid_namespace, id: portolan_linux::ProcessId| {
                 (pid_namespace == self.host.pid, id.start_time, id.pid)
             };
-            if rank(process.namespaces.pid, process.id) < rank(container.namespaces.pid, container.init) {
+            if rank(process.namespaces.pid, process.id) <= rank(container.namespaces.pid, container.init) {
                 container.init = process.id;
                 container.namespaces = process.namespaces;
+                if let Some(why) = why.filter(|_| container.id.is_empty()) {
+                    container.evidence = format!("{why}, and its cgroup names no runtime");
+                }
             }
         }
     }
 
-    /// An id for those without a runtime: the namespace that sets the container apart, which outlives no restart.
+    /// An id for those without a runtime: the namespace that sets the container apart, and when it began. The
+    /// kernel gives a namespace's number to the next one as soon as it is free, so the number alone could come to
+    /// mean another container.
     fn name_the_nameless(&mut self) {
         for container in self.containers.iter_mut().filter(|c| c.id.is_empty()) {
             let Namespaces { pid, mnt, .. } = container.namespaces;
-            container.id = format!("ns-{}", if pid == self.host.pid { mnt } else { pid });
+            let apart = if pid == self.host.pid { mnt } else { pid };
+            container.id = format!("ns-{apart}-{}", container.init.start_time);
         }
     }
 }
@@ -184,9 +201,13 @@ pub(crate) fn describe(containers: &mut [Container], faults: &mut Faults) {
             }
             _ => {}
         }
-        if container.runtime == Runtime::Docker
+        if matches!(container.runtime, Runtime::Docker | Runtime::Unknown)
             && let Some(record) = docker::record(&container.id, &process)
         {
+            if container.runtime == Runtime::Unknown {
+                container.runtime = Runtime::Docker;
+                container.evidence.push_str("; Docker has a record of it");
+            }
             container.name = record.name.or(container.name.take());
             container.image = record.image;
         }
@@ -231,7 +252,7 @@ mod tests {
             seen(30, namespaces(41, 42, 3), "0::/"), // mounts and network
             seen(31, namespaces(51, 52, 3), "0::/system.slice/x.service"), // a service of systemd
         ]);
-        assert_eq!(ids, [("ns-13".to_owned(), 12), ("ns-41".to_owned(), 30)]);
+        assert_eq!(ids, [("ns-13-12".to_owned(), 12), ("ns-41-30".to_owned(), 30)]);
         assert_eq!(membership, [None, Some(0), Some(0), Some(0), None, None, Some(1), None]);
     }
 
@@ -247,5 +268,17 @@ mod tests {
         ]);
         assert_eq!(ids, [(id, 10)]);
         assert_eq!(membership, [Some(0), Some(0), Some(0), None]);
+    }
+
+    #[test]
+    fn by_an_id_below_a_custom_parent() {
+        let id = "4".repeat(64);
+        let custom = format!("0::/custom/{id}");
+        let (ids, membership) = ids(&[
+            seen(10, namespaces(11, 2, 3), &custom), // the host's network and pids
+            seen(11, HOST, &custom),                 // a job of the host in a directory with such a name
+        ]);
+        assert_eq!(ids, [(id, 10)]);
+        assert_eq!(membership, [Some(0), None]);
     }
 }

@@ -1,0 +1,236 @@
+//! What the library does with a helper that lies, hangs or dies: an error of the right kind, in time, and no more
+//! memory than the caller allowed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use portolan::{ErrorKind, Files, GlobOptions, Process, ReadOptions};
+use portolan_world::need::Need;
+use portolan_world::{World, require};
+
+use crate::command::{binary, command, run};
+use crate::inside::Inside;
+use crate::oracle;
+use crate::scratch::Scratch;
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+const LATE: Duration = Duration::from_millis(250);
+
+/// The frames, written by hand after `docs/protocol.md`. `MNT` is the mount namespace to stand in.
+const FRAMES: &str = r#"
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+static uint32_t sequence;
+static void put(const void *bytes, size_t length) {
+    while (length) {
+        ssize_t n = write(1, bytes, length);
+        if (n <= 0) _exit(0);
+        bytes = (const char *)bytes + n; length -= n;
+    }
+}
+static void frame(uint8_t kind, const void *payload, uint32_t length) {
+    char all[12 + 65536];
+    memcpy(all, &length, 4); all[4] = kind; all[5] = all[6] = all[7] = 0;
+    memcpy(all + 8, &sequence, 4); sequence++;
+    memcpy(all + 12, payload, length);
+    put(all, 12 + length);
+}
+static void hello(void) {
+    char h[40] = "PORTOLAN\1\0\7";
+    uint64_t mnt = MNT; h[16] = 4; memcpy(h + 32, &mnt, 8);
+    frame(1, h, 40);
+}
+static void end(uint64_t bytes, uint64_t entries) {
+    char e[32] = {0};
+    memcpy(e, &bytes, 8); memcpy(e + 8, &entries, 8); memcpy(e + 16, &bytes, 8);
+    frame(4, e, 32);
+}
+static char zeroes[65536];
+int main(void) { (void)frame; (void)hello; (void)end; (void)zeroes;
+"#;
+
+/// A container to ask about, and helpers compiled for the occasion.
+struct Stage {
+    c: Inside,
+    scratch: Scratch,
+}
+
+impl Stage {
+    fn new(name: &str) -> Self {
+        Self { c: Inside::start(&World::new(name).file("/app/file", "0123456789")), scratch: Scratch::new() }
+    }
+
+    /// A helper with this body of `main`.
+    #[track_caller]
+    fn helper(&self, body: &str) -> PathBuf {
+        self.scratch.file("impostor.c", &format!("{FRAMES}{body}\nreturn 0; }}\n"));
+        let mnt = format!("-DMNT={}UL", oracle::namespace(self.c.pid(), "mnt"));
+        let mut cc = Command::new("cc");
+        cc.current_dir(self.scratch.path()).args(["-w", &mnt, "-o", "impostor", "impostor.c"]);
+        run(&mut cc, b"").done();
+        self.scratch.join("impostor")
+    }
+
+    /// How a read through this helper ends, which it must in time, and the same by the command.
+    #[track_caller]
+    fn read(&self, helper: &Path) -> Result<Vec<u8>, ErrorKind> {
+        let files = Files::with_helper(helper).unwrap();
+        let start = Instant::now();
+        let outcome = files.read(&self.c.process, "/app/file", &ReadOptions::default().timeout(TIMEOUT));
+        let took = start.elapsed();
+        assert!(took < TIMEOUT + LATE, "{took:?}: {outcome:?}");
+        assert_eq!(files.stuck(), 0, "a helper that is killed is also collected");
+        outcome.map(|content| content.bytes).map_err(|error| error.kind())
+    }
+
+    #[track_caller]
+    fn refuses(&self, helper: &Path, kind: ErrorKind, words: &str) {
+        assert_eq!(self.read(helper), Err(kind));
+        // With an address space that holds the command and little else.
+        let mut cat = Command::new("sh");
+        cat.args(["-c", "ulimit -v 100000; exec \"$0\" \"$@\""]).arg(binary());
+        cat.args(["cat", &self.c.target(), "/app/file", "--timeout-ms", &TIMEOUT.as_millis().to_string()]);
+        let ran = run(cat.env("PORTOLAN_HELPER", helper), b"");
+        assert!(ran.failed(1).contains(words), "{ran:?}");
+        assert!(ran.took < TIMEOUT + LATE + LATE, "{ran:?}");
+    }
+}
+
+const BROKEN: &str = "broke the protocol";
+
+#[test]
+fn an_endless_stream_of_anything_breaks_the_protocol() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("endless");
+    let yes = stage.helper("for (;;) put(\"y\\n\", 2);");
+    stage.refuses(&yes, ErrorKind::Protocol, BROKEN);
+    let zeroes = stage.helper("for (;;) put(zeroes, 65536);");
+    stage.refuses(&zeroes, ErrorKind::Protocol, BROKEN);
+    let hellos = stage.helper("for (;;) hello();");
+    stage.refuses(&hellos, ErrorKind::Protocol, BROKEN);
+}
+
+#[test]
+fn more_data_or_paths_than_were_asked_for_break_the_protocol() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("flood");
+    let data = stage.helper("hello(); for (;;) frame(2, zeroes, 65536);");
+    stage.refuses(&data, ErrorKind::Protocol, BROKEN);
+    let empty = stage.helper("hello(); for (;;) frame(2, zeroes, 0);");
+    stage.refuses(&empty, ErrorKind::Protocol, BROKEN);
+    let paths = stage.helper("hello(); for (;;) frame(3, \"\\1/etc/x\", 7);");
+    stage.refuses(&paths, ErrorKind::Protocol, BROKEN);
+    let glob = |helper: &Path| {
+        let files = Files::with_helper(helper).unwrap();
+        let outcome = files.glob(&stage.c.process, "/etc/*", &GlobOptions::default().timeout(TIMEOUT));
+        outcome.map(drop).map_err(|error| error.kind())
+    };
+    let paths = stage.helper("hello(); for (;;) frame(3, \"\\1/etc/x\", 7);");
+    assert_eq!(glob(&paths), Err(ErrorKind::Protocol));
+    let data = stage.helper("hello(); frame(2, zeroes, 10); end(10, 0);");
+    assert_eq!(glob(&data), Err(ErrorKind::Protocol));
+}
+
+#[test]
+fn frames_that_are_not_what_they_should_be_break_the_protocol() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("frames");
+    for body in [
+        "put(\"garbage garbage garbage\", 23);",
+        "frame(2, \"x\", 1); end(1, 0);",
+        "hello(); end(1, 0);",
+        "hello(); frame(2, \"x\", 1); end(2, 0);",
+        "hello(); sequence = 7; end(0, 0);",
+        "hello(); frame(9, \"x\", 1);",
+        "hello(); frame(4, zeroes, 31);",
+        "hello(); hello();",
+        "hello(); uint32_t long_ = 65537; put(&long_, 4); put(\"\\2\\0\\0\\0\\1\\0\\0\\0\", 8); pause();",
+        "hello(); frame(5, \"\\143\\5\\2\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\", 16);",
+    ] {
+        let helper = stage.helper(body);
+        assert_eq!(stage.read(&helper), Err(ErrorKind::Protocol), "{body}");
+    }
+    let version = stage.helper("char h[40] = \"PORTOLAN\\2\\0\\7\"; frame(1, h, 40); end(0, 0);");
+    stage.refuses(&version, ErrorKind::Protocol, BROKEN);
+}
+
+#[test]
+fn a_helper_that_says_nothing_or_too_little_in_time_is_given_up() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("silent");
+    let silent = stage.helper("for (;;) pause();");
+    stage.refuses(&silent, ErrorKind::Timeout, "deadline");
+    let after_hello = stage.helper("hello(); for (;;) pause();");
+    stage.refuses(&after_hello, ErrorKind::Timeout, "deadline");
+    let dribble = stage.helper("hello(); for (;;) { frame(2, \"x\", 1); usleep(20000); }");
+    stage.refuses(&dribble, ErrorKind::Timeout, "deadline");
+    let byte_by_byte = stage.helper("for (;;) { put(\"\\50\", 1); usleep(400000); }");
+    stage.refuses(&byte_by_byte, ErrorKind::Timeout, "deadline");
+    let closed = stage.helper("hello(); close(1); for (;;) pause();");
+    stage.refuses(&closed, ErrorKind::HelperDied, "died");
+}
+
+#[test]
+fn a_helper_that_ends_without_its_last_frame_has_died() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("dying");
+    let at_once = stage.helper("_exit(0);");
+    stage.refuses(&at_once, ErrorKind::HelperDied, "exit status: 0");
+    let failing = stage.helper("_exit(41);");
+    stage.refuses(&failing, ErrorKind::HelperDied, "exit status: 41");
+    let killed = stage.helper("hello(); __builtin_trap();");
+    stage.refuses(&killed, ErrorKind::HelperDied, "signal");
+    let truncated = stage.helper("hello(); put(\"\\12\\0\\0\\0\\2\\0\\0\\0\\1\\0\\0\\0half\", 16);");
+    stage.refuses(&truncated, ErrorKind::HelperDied, "died");
+    let no_end = stage.helper("hello(); frame(2, \"0123456789\", 10);");
+    stage.refuses(&no_end, ErrorKind::HelperDied, "died");
+}
+
+#[test]
+fn a_whole_answer_counts_even_if_the_helper_lingers() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("lingering");
+    let lingers = stage.helper("hello(); frame(2, \"true\", 4); end(4, 0); for (;;) pause();");
+    let start = Instant::now();
+    let outcome =
+        Files::with_helper(&lingers).unwrap().read(&stage.c.process, "/app/file", &ReadOptions::default());
+    assert_eq!(outcome.unwrap().bytes, b"true");
+    assert!(start.elapsed() < LATE + LATE, "{:?}", start.elapsed());
+    let ran = run(command(["cat", &stage.c.target(), "/app/file"]).env("PORTOLAN_HELPER", &lingers), b"");
+    assert_eq!(ran.done(), b"true");
+}
+
+#[test]
+fn an_answer_from_another_mount_namespace_is_not_believed() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("elsewhere");
+    let body = "frame(2, \"host\", 4); end(4, 0);";
+    let here = stage.helper(&format!("hello(); {body}"));
+    assert_eq!(stage.read(&here).as_deref(), Ok(&b"host"[..]));
+    // The number of the first mount namespace of a host, or of none at all.
+    let hello = "char h[40] = \"PORTOLAN\\1\\0\\7\"; uint64_t mnt = 4026531841UL; memcpy(h + 32, &mnt, 8);";
+    let elsewhere = stage.helper(&format!("{hello} frame(1, h, 40); {body}"));
+    stage.refuses(&elsewhere, ErrorKind::TargetChanged, "changed its namespaces");
+}
+
+#[test]
+fn its_environment_and_descriptors_are_not_the_callers() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let stage = Stage::new("given");
+    // It answers with its environment and with the numbers of its descriptors above the standard ones.
+    let body = r#"
+        extern char **environ; char text[4096] = "environment:"; size_t length;
+        for (char **e = environ; *e; e++) { strncat(text, *e, 512); strcat(text, ";"); }
+        strcat(text, " descriptors:");
+        for (int fd = 3; fd < 4096; fd++) if (dup2(fd, fd) == fd) strcat(text, "x");
+        length = strlen(text);
+        hello(); frame(2, text, length); end(length, 0);"#;
+    let helper = stage.helper(body);
+    let mut cat = command(["cat", &stage.c.target(), "/app/file"]);
+    cat.env("PORTOLAN_HELPER", &helper).env("AGENT_KEY", "s3cr3t");
+    // Two descriptors belong to the request: the process and its root.
+    assert_eq!(run(&mut cat, b"").text(), "environment: descriptors:xx");
+    assert!(Process::open(stage.c.pid()).unwrap().is_alive());
+}

@@ -1,0 +1,56 @@
+//! Containers of real runtimes, from Debian's packages: charted, read and dialed, and held against what the
+//! runtime itself says about them.
+//!
+//! Every runtime is given directories of its own below `/var/tmp` and is reached by a socket or a path in there, so
+//! that a runtime that the host uses is neither touched nor seen. What a test starts it ends again, also when it
+//! fails: processes by the pid that it started, containers through their own runtime, then mounts, directories and
+//! control groups.
+//!
+//! # Layout
+//! - `docker`, `podman`, `lxc`, `nspawn`, `runc`, `unshare`: a runtime each
+//! - `several`: the whole chart while several of them run
+//! - `engine`: a Docker daemon that belongs to its test
+//! - `told`: what a runtime tells of a container, and whether the command agrees
+//! - `chart`: the JSON of `portolan scan`
+//! - `rootfs`: what lies in a container
+//! - `tool`: programs of the runtimes
+//! - `process`: a program that runs as long as a test needs it
+//! - `place`: a directory with mounts in it
+//! - `traces`: what runtimes leave on a host
+#![allow(
+    clippy::print_stderr,
+    reason = "a guard that is dropped by a failing test has no other way to speak"
+)]
+
+mod chart;
+mod docker;
+mod engine;
+mod lxc;
+mod nspawn;
+mod place;
+mod podman;
+mod process;
+mod rootfs;
+mod runc;
+mod several;
+mod told;
+mod tool;
+mod traces;
+mod unshare;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Containers of one runtime share control groups, which it makes for the first and leaves behind after the last.
+/// Tests that start a runtime take turns, so that each knows what it made.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test runs a runtime.
+fn turn() -> MutexGuard<'static, ()> {
+    // A test that failed has cleaned up like any other.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name that no other run of these tests uses.
+fn name(what: &str) -> String {
+    format!("portolan-{}-{what}", std::process::id())
+}

@@ -1,0 +1,50 @@
+//! The JSON of `portolan scan`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::command::portolan;
+use crate::oracle::Address;
+
+/// A chart as a script sees it.
+#[derive(Debug)]
+pub(super) struct Chart(Value);
+
+impl Chart {
+    /// Charts the host now. Faults are told on standard error and are no failure.
+    #[track_caller]
+    pub(super) fn now() -> Self {
+        let ran = portolan(["scan", "--json"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let json: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        assert_eq!(json["schema"], "portolan.inventory/1");
+        Self(json)
+    }
+
+    pub(super) fn containers(&self) -> &[Value] {
+        self.0["containers"].as_array().unwrap()
+    }
+
+    pub(super) fn listeners(&self) -> &[Value] {
+        self.0["listeners"].as_array().unwrap()
+    }
+
+    /// The container that has this process as its first.
+    #[track_caller]
+    pub(super) fn container_of(&self, pid: i32) -> &Value {
+        let mut found = self.containers().iter().filter(|c| c["init"]["pid"] == pid);
+        let container = found.next().unwrap_or_else(|| panic!("no container has pid {pid} first: {self:#?}"));
+        assert!(found.next().is_none(), "two containers have pid {pid} first: {self:#?}");
+        container
+    }
+
+    /// The addresses of one network namespace.
+    pub(super) fn addresses(&self, netns: u64) -> BTreeSet<Address> {
+        let address = |l: &Value| {
+            let port = l["port"].as_u64().unwrap().try_into().unwrap();
+            (l["address"].as_str().unwrap().parse().unwrap(), port)
+        };
+        self.listeners().iter().filter(|l| l["netns"] == netns).map(address).collect()
+    }
+}

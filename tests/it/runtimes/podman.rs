@@ -1,0 +1,91 @@
+//! Podman with runc.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use portolan_world::need::Need;
+use portolan_world::require;
+
+use super::place::Place;
+use super::rootfs;
+use super::told::Told;
+use super::tool::{attempt, detach, told, tool};
+use super::traces::Traces;
+
+const IMAGE: &str = "localhost/portolan/inside:1";
+
+/// The defaults ask for limits above ours, for a service manager, and for locks that all users of Podman share.
+const CONFIGURATION: &str = r#"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+pids_limit = 0
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+"#;
+
+/// Podman with storage of its own.
+#[derive(Debug)]
+struct Store {
+    place: Place,
+    _traces: Traces,
+}
+
+impl Store {
+    fn new() -> Self {
+        let traces = Traces::of(&["libpod_parent/conmon", "libpod_parent"], &["/run/runc", "/run/libpod"]);
+        let place = Place::new("podman");
+        fs::write(place.path().join("containers.conf"), CONFIGURATION).unwrap();
+        let root = place.directory("rootfs");
+        rootfs::programs(&root);
+        rootfs::files(&root);
+        Self { place, _traces: traces }
+    }
+
+    fn podman(&self) -> Command {
+        let mut command = tool("podman");
+        command
+            .env("CONTAINERS_CONF", self.place.at("containers.conf"))
+            .args(["--root", &self.place.at("root"), "--runroot", &self.place.at("runroot")])
+            .args(["--tmpdir", &self.place.at("tmp"), "--storage-driver", "vfs"]);
+        command
+    }
+
+    #[track_caller]
+    fn import(&self) {
+        let mut tar = tool("tar");
+        tar.args(["-C", &self.place.at("rootfs"), "-c", "."]).stdout(Stdio::piped());
+        let mut tar = tar.spawn().unwrap();
+        let output = tar.stdout.take().unwrap();
+        let imported = self.podman().args(["import", "-", IMAGE]).stdin(output).output().unwrap();
+        assert!(tar.wait().unwrap().success());
+        assert!(imported.status.success(), "{imported:?}");
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        attempt(self.podman().args(["rm", "--all", "--force", "--time", "0"]));
+    }
+}
+
+#[test]
+fn a_podman_container_is_what_podman_inspect_says() {
+    require!(Need::Root, Need::Podman, Need::Program("runc"), Need::Program("busybox"));
+    let _turn = super::turn();
+    let store = Store::new();
+    store.import();
+    let (name, port) = (super::name("podman"), rootfs::port());
+    let serve = rootfs::httpd("/srv/www", port);
+    detach(store.podman().args(["run", "--detach", "--network", "none", "--name", &name, IMAGE]).args(serve));
+    let inspect = |template| told(store.podman().args(["inspect", "--format", template, &name]));
+    let (id, pid) = (inspect("{{.Id}}"), inspect("{{.State.Pid}}").parse().unwrap());
+    assert_eq!(id.len(), 64, "{id}");
+    // Neither the control group nor a record that the chart reads has the name.
+    let told = Told { runtime: "podman", id, name: None, pid, port, base: "" };
+    told.check();
+    drop(store);
+    told.check_gone();
+}

@@ -1,0 +1,138 @@
+//! `scan --json`: every field of the contract, with its type, and what it says agrees with the library.
+
+use portolan_world::need::Need;
+use portolan_world::{World, require};
+use serde_json::Value;
+
+use crate::command::portolan;
+use crate::inside::Inside;
+use crate::{oracle, servers};
+
+fn scanned(options: &[&str]) -> Value {
+    serde_json::from_slice(&portolan([&["scan", "--json"], options].concat()).done()).unwrap()
+}
+
+#[track_caller]
+fn is(value: &Value, pointer: &str, fits: impl Fn(&Value) -> bool) {
+    let field = value.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in {value}"));
+    assert!(fits(field), "{pointer} is {field}");
+}
+
+fn text_or_null(value: &Value) -> bool {
+    value.is_string() || value.is_null()
+}
+
+#[test]
+fn every_field_is_there_and_of_its_type() {
+    require!(Need::Root, Need::Overlay);
+    let world = servers::banner(World::new("contract"), "", &[("127.0.0.1", 7500), ("::", 7501)]);
+    let c = Inside::start(&world);
+    c.wait_log("listening");
+    let _host = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let chart = scanned(&[]);
+
+    assert_eq!(chart["schema"], "portolan.inventory/1");
+    is(&chart, "/elapsed_ms", |v| v.as_f64().is_some_and(|ms| ms > 0.0 && ms < 30_000.0));
+    is(&chart, "/services", Value::is_array);
+    for container in chart["containers"].as_array().unwrap() {
+        is(container, "/runtime", Value::is_string);
+        is(container, "/id", |v| v.as_str().is_some_and(|id| !id.is_empty()));
+        is(container, "/name", text_or_null);
+        is(container, "/hostname", text_or_null);
+        is(container, "/image", text_or_null);
+        is(container, "/pod", |v| v.is_null() || v["uid"].is_string());
+        is(container, "/init/pid", |v| v.as_i64().is_some_and(|pid| pid > 0));
+        is(container, "/init/start_time", Value::is_u64);
+        for kind in ["mnt", "net", "pid", "user"] {
+            is(container, &format!("/namespaces/{kind}"), |v| v.as_u64().is_some_and(|inode| inode > 0));
+        }
+    }
+    let ids: Vec<&Value> = chart["containers"].as_array().unwrap().iter().map(|c| &c["id"]).collect();
+    for listener in chart["listeners"].as_array().unwrap() {
+        is(listener, "/protocol", |v| v == "tcp");
+        is(listener, "/address", |v| v.as_str().unwrap().parse::<std::net::IpAddr>().is_ok());
+        is(listener, "/port", |v| v.as_u64().is_some_and(|port| (1..=65535).contains(&port)));
+        is(listener, "/pid", |v| v.is_null() || v.as_i64().is_some_and(|pid| pid > 0));
+        is(listener, "/comm", text_or_null);
+        is(listener, "/container", |v| v.is_null() || ids.contains(&v));
+        is(listener, "/netns", |v| v.as_u64().is_some_and(|inode| inode > 0));
+        is(listener, "/reach", |v| ["loopback", "namespace", "host"].contains(&v.as_str().unwrap()));
+    }
+    for fault in chart["faults"].as_array().unwrap() {
+        is(fault, "/operation", Value::is_string);
+        is(fault, "/subject", |v| v == "pid" || v == "netns");
+        is(fault, "/first", Value::is_u64);
+        is(fault, "/count", |v| v.as_u64().is_some_and(|count| count > 0));
+        is(fault, "/message", |v| v.as_str().is_some_and(|line| !line.contains(char::is_control)));
+    }
+}
+
+#[test]
+fn a_container_and_its_listeners_say_what_is_true() {
+    require!(Need::Root, Need::Overlay);
+    let world = servers::banner(World::new("true"), "", &[("127.0.0.1", 7502), ("0.0.0.0", 7503)]);
+    let c = Inside::start(&world);
+    c.wait_log("listening");
+    for options in [&[][..], &["--no-runtime-api"], &["--source", "syscalls"], &["--source", "auto"]] {
+        let chart = scanned(options);
+        let all = chart["containers"].as_array().unwrap();
+        let own: Vec<&Value> = all.iter().filter(|found| found["init"]["pid"] == c.pid()).collect();
+        assert_eq!(own.len(), 1, "{all:?}");
+        assert_eq!((&own[0]["runtime"], &own[0]["hostname"]), (&"unknown".into(), &"true".into()));
+        assert_eq!(
+            (&own[0]["name"], &own[0]["pod"], &own[0]["image"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
+        assert_eq!(own[0]["init"]["start_time"], oracle::start_time(c.pid()));
+        for kind in ["mnt", "net", "pid", "user"] {
+            assert_eq!(own[0]["namespaces"][kind], oracle::namespace(c.pid(), kind), "{kind}");
+        }
+        let netns = oracle::namespace(c.pid(), "net");
+        let listeners = chart["listeners"].as_array().unwrap().iter().filter(|l| l["netns"] == netns);
+        let mut listeners: Vec<&Value> = listeners.collect();
+        listeners.sort_by_key(|l| l["port"].as_u64());
+        assert_eq!(listeners.len(), 2, "{listeners:?}");
+        for (listener, address, port, reach) in
+            [(listeners[0], "127.0.0.1", 7502, "loopback"), (listeners[1], "0.0.0.0", 7503, "namespace")]
+        {
+            assert_eq!(listener["address"], address);
+            assert_eq!(listener["port"], port);
+            assert_eq!(listener["reach"], reach);
+            assert_eq!(listener["pid"], c.pid());
+            assert_eq!(listener["comm"], "python3");
+            assert_eq!(listener["container"], own[0]["id"]);
+        }
+    }
+}
+
+#[test]
+fn a_source_that_is_not_there_is_told_and_not_replaced() {
+    require!(Need::Root);
+    let ran = portolan(["scan", "--source", "bpf"]);
+    assert!(ran.failed(1).contains("BPF"), "{ran:?}");
+    assert_eq!(portolan(["scan", "--source", "guess"]).code, Some(2));
+}
+
+#[test]
+fn explain_tells_why_a_process_belongs_to_its_container() {
+    require!(Need::Root, Need::Overlay);
+    let c = Inside::start(&World::new("explained"));
+    let id = oracle::nameless_id(c.pid(), "pid");
+    for name in [c.pid().to_string(), c.target()] {
+        let text = portolan(["explain", &name]).text();
+        assert!(
+            text.contains(&id) && text.contains(&oracle::namespace(c.pid(), "mnt").to_string()),
+            "{text}"
+        );
+    }
+    portolan(["explain", "pid:2147483647"]).failed(1);
+    portolan(["explain", "abc"]).failed(2);
+    let docker = format!("0::/docker/{}\n", "4".repeat(64));
+    let ran =
+        crate::command::run(&mut crate::command::command(["explain", "--cgroup", "-"]), docker.as_bytes());
+    let said: Value = serde_json::from_slice(&ran.done()).unwrap();
+    assert_eq!((&said["runtime"], &said["container_id"]), (&"docker".into(), &"4".repeat(64).into()));
+    for field in ["pod_uid", "name", "kind"] {
+        assert!(said.get(field).is_some(), "no {field} in {said}");
+    }
+}

@@ -1,0 +1,23 @@
+//! The chart, by the library and by `portolan scan`, judged by `ss`, `nsenter` and the links of `/proc`.
+
+mod containers;
+mod contract;
+mod listeners;
+mod owners;
+mod storm;
+
+use portolan::{Container, Inventory};
+
+/// Charts the host, which must not fail.
+#[track_caller]
+fn chart() -> Inventory {
+    portolan::Host::new().scan().unwrap()
+}
+
+/// The one container that has this process as its first.
+#[track_caller]
+fn container(chart: &Inventory, pid: i32) -> &Container {
+    let found: Vec<&Container> = chart.containers.iter().filter(|c| c.init.pid == pid).collect();
+    assert_eq!(found.len(), 1, "containers of pid {pid}: {found:?}, faults {:?}", chart.faults);
+    found[0]
+}
