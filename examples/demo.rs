@@ -67,7 +67,9 @@ fn run() -> Outcome<()> {
     let address = loopback(web_port);
     beside(&address, "http_get", &[&target(&web), &format!("http://{address}/")])?;
 
-    println!("\nThe same by hand, while containers run: target/release/portolan scan, cat, glob, dial (see --help)");
+    println!(
+        "\nThe same by hand, while containers run: target/release/portolan scan, cat, glob, dial (see --help)"
+    );
     drop((redis, web, postgres, docker));
     title(&format!("All is removed again. That took {:.1} s", start.elapsed().as_secs_f64()));
     Ok(())

@@ -94,7 +94,7 @@ fn dial() -> Budget {
         let start = Instant::now();
         let stream = connect();
         let took = start.elapsed();
-        reset(stream);
+        close_by_reset(stream);
         took
     };
     let (ours, peer) = take_turns(
@@ -112,10 +112,11 @@ fn dial() -> Budget {
     }
 }
 
-/// Closes by a reset: thousands of connections in TIME_WAIT would make the search for a free port what is measured.
-fn reset(stream: TcpStream) {
+/// Closes by a reset: thousands of connections in `TIME_WAIT` would make the search for a free port what is measured.
+fn close_by_reset(stream: TcpStream) {
     let now = nix::libc::linger { l_onoff: 1, l_linger: 0 };
     nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &now).unwrap();
+    drop(stream);
 }
 
 fn served_inside(exe: &PathBuf, port: u16) -> Container {

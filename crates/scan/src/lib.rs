@@ -24,7 +24,7 @@
 //! - [`inventory`]: the answer
 //! - [`container`], [`listener`], [`fault`]: its parts
 //! - [`cgroup`]: what a cgroup's path says
-//! - [`explain`]: why a process belongs to its container
+//! - [`mod@explain`]: why a process belongs to its container
 //! - `walk` (the processes), `group` (into containers), `ports` (the listeners), `docker` (names from its records)
 #![forbid(unsafe_code)]
 
