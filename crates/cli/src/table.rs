@@ -23,10 +23,18 @@ pub(crate) fn chart(chart: &Inventory) -> String {
             table.add_row(head.into_iter().chain(rest));
         }
     }
-    let mut head = ["(host)".to_owned(), String::new(), String::new()];
-    for listener in chart.listeners.iter().filter(|l| l.container.is_none()) {
-        table.add_row(head.iter().cloned().chain(tail(listener)));
-        head = [const { String::new() }; 3];
+    // Of no container: the host's own last, before it those of network namespaces that nobody else explains.
+    let of_none = || chart.listeners.iter().filter(|l| l.container.is_none());
+    let (hosts, others): (Vec<_>, Vec<_>) = of_none().partition(|l| l.netns == chart.host.net);
+    let mut group = None;
+    for listener in others.into_iter().chain(hosts) {
+        let name = match (group == Some(listener.netns), listener.netns == chart.host.net) {
+            (true, _) => String::new(),
+            (false, true) => "(host)".to_owned(),
+            (false, false) => format!("(netns {})", listener.netns),
+        };
+        group = Some(listener.netns);
+        table.add_row([name, String::new(), String::new()].into_iter().chain(tail(listener)));
     }
     let (containers, listeners) = (chart.containers.len(), chart.listeners.len());
     let summary = format!(

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockaddrStorage, connect, getsockopt, sockopt};
 use portolan_linux::error::NetError;
 use portolan_linux::netns::SocketKind;
+use portolan_linux::wait::{Ready, until};
 use portolan_linux::{Entrance, ErrorKind, Home, NamespaceId, Process};
 
 use crate::{Error, Result};
@@ -122,23 +122,8 @@ impl Dialer {
     }
 
     fn wait_connected(&self, socket: &OwnedFd, address: SocketAddr, deadline: Option<Instant>) -> Result<()> {
-        loop {
-            let left = match deadline {
-                None => PollTimeout::NONE,
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(self.failed(ErrorKind::Timeout, address));
-                    }
-                    PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)))
-                        .unwrap_or(PollTimeout::MAX)
-                }
-            };
-            match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], left) {
-                Ok(0) | Err(nix::Error::EINTR) => {}
-                Ok(_) => break,
-                Err(errno) => return Err(self.net(address, errno.into())),
-            }
+        if !until(socket, Ready::Write, deadline).map_err(|e| self.net(address, e))? {
+            return Err(self.failed(ErrorKind::Timeout, address));
         }
         match getsockopt(socket, sockopt::SocketError) {
             Ok(0) => Ok(()),

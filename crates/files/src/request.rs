@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use portolan_linux::wait::{Ready, until};
 use portolan_linux::{NamespaceKind, Process};
 use portolan_wire::code::FileKind;
 use portolan_wire::decoder::Decoder;
@@ -166,7 +166,11 @@ fn listen(
     let mut answer = Answer::default();
     let mut piece = vec![0_u8; 64 * 1024];
     loop {
-        wait_readable(&output, deadline)?;
+        match until(&output, Ready::Read, deadline) {
+            Ok(true) => {}
+            Ok(false) => return Err(Silence::TimedOut),
+            Err(_) => return Err(Silence::Ended),
+        }
         let got = match output.read(&mut piece) {
             Ok(0) => return Err(Silence::Ended),
             Ok(got) => got,
@@ -187,28 +191,6 @@ fn listen(
         // The last frame is the answer; how the process ends does not matter any more.
         if decoder.is_complete() {
             return Ok(answer);
-        }
-    }
-}
-
-fn wait_readable(output: &ChildStdout, deadline: Option<Instant>) -> std::result::Result<(), Silence> {
-    loop {
-        let left = match deadline {
-            None => PollTimeout::NONE,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(Silence::TimedOut);
-                }
-                // Rounded up, so that the last part of a millisecond is not polled away.
-                PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)))
-                    .unwrap_or(PollTimeout::MAX)
-            }
-        };
-        match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], left) {
-            Ok(0) | Err(nix::Error::EINTR) => {}
-            Ok(_) => return Ok(()),
-            Err(_) => return Err(Silence::Ended),
         }
     }
 }

@@ -25,6 +25,7 @@
 //! - [`netns`]: sockets born in a network namespace, the caller's thread brought home
 //! - [`sock_diag`]: the listeners of a network namespace, from the kernel's own dump
 //! - [`uts`]: the host name that a process sees
+//! - [`wait`]: waiting for a descriptor, but not past a deadline
 //! - [`exe`]: an executable sealed in memory, and how it is started
 //! - [`privilege`]: capabilities, and which one is missing
 //! - [`error`]: the vocabulary of errors for all of portolan
@@ -41,6 +42,7 @@ pub mod sock_diag;
 #[allow(unsafe_code)]
 mod sys;
 pub mod uts;
+pub mod wait;
 
 pub use error::{Error, ErrorKind};
 pub use exe::SealedExe;

@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod failures;
+mod homecoming;
 mod inside;
 mod lifetime;
 mod udp;

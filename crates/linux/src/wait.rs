@@ -1,0 +1,54 @@
+//! Waiting for a descriptor, but not past a deadline (`poll(2)`).
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::error::os;
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// Something can be read, or the other side has closed.
+    Read,
+    /// Something can be written, or a connection was made or refused.
+    Write,
+}
+
+/// Waits until the descriptor is ready; false when the deadline has passed. Without one it waits for ever.
+///
+/// # Errors
+/// Those of `poll(2)`, but for interruptions.
+///
+/// # Example
+/// ```
+/// use portolan_linux::wait::{Ready, until};
+/// use std::time::{Duration, Instant};
+///
+/// let (reader, _writer) = std::io::pipe()?;
+/// let soon = Instant::now() + Duration::from_millis(10);
+/// assert!(!until(&reader, Ready::Read, Some(soon))?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn until(fd: impl AsFd, ready: Ready, deadline: Option<Instant>) -> io::Result<bool> {
+    let flags = match ready {
+        Ready::Read => PollFlags::POLLIN,
+        Ready::Write => PollFlags::POLLOUT,
+    };
+    loop {
+        let left = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            None => PollTimeout::NONE,
+            Some(Duration::ZERO) => return Ok(false),
+            // Rounded up, so that the last part of a millisecond is not polled away.
+            Some(left) => PollTimeout::try_from(left.saturating_add(Duration::from_millis(1)))
+                .unwrap_or(PollTimeout::MAX),
+        };
+        match poll(&mut [PollFd::new(fd.as_fd(), flags)], left) {
+            Ok(0) | Err(nix::Error::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(os(errno)),
+        }
+    }
+}
