@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     if let Some(at) = arguments.iter().position(|a| a == "--serve") {
         serve(arguments[at + 1].parse().unwrap());
     }
-    let helper = PathBuf::from(std::env::var_os("PORTOLAN_HELPER").expect("run by `make bench`"));
+    let built = || PathBuf::from("target/release/portolan-helper");
+    let helper = std::env::var_os("PORTOLAN_HELPER").map_or_else(built, PathBuf::from);
     let budgets = [size(&helper), read(&helper), dial()];
     println!("{:<58}{:>14}{:>14}{:>9}{:>9}", "budget", "ours", "peer", "ratio", "limit");
     for b in &budgets {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,9 +91,7 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Ran {
     let input = input.to_vec();
     // One that does not read its input is free not to.
     thread::spawn(move || stdin.write_all(&input));
-    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let stdout = thread::spawn(move || all_of(&mut stdout));
-    let stderr = thread::spawn(move || all_of(&mut stderr));
+    let (stdout, stderr) = (all_of(child.stdout.take().unwrap()), all_of(child.stderr.take().unwrap()));
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
@@ -105,12 +104,21 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Ran {
         }
     };
     let took = start.elapsed();
-    let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
-    Ran { code: status.code(), stdout: stdout.join().unwrap(), stderr, took }
+    let whole = |stream: Receiver<Vec<u8>>| {
+        let left = LIMIT.saturating_sub(start.elapsed());
+        stream.recv_timeout(left).unwrap_or_else(|_| panic!("{command:?} left somebody with its output"))
+    };
+    let (stdout, stderr) = (whole(stdout), String::from_utf8(whole(stderr)).unwrap());
+    Ran { code: status.code(), stdout, stderr, took }
 }
 
-fn all_of(stream: &mut impl Read) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    bytes
+/// Everything that comes, once the last who could write has closed it. That can be somebody else than the program.
+fn all_of(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let _ = sender.send(bytes);
+    });
+    receiver
 }

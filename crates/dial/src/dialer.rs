@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{SockaddrStorage, connect, getsockopt, sockopt};
+use nix::sys::socket::{SockaddrIn, SockaddrIn6, connect, getsockopt, sockopt};
 use portolan_linux::error::NetError;
 use portolan_linux::netns::SocketKind;
 use portolan_linux::wait::{Ready, until};
@@ -81,10 +81,13 @@ impl Dialer {
     pub fn connect(&self, address: SocketAddr, timeout: Duration) -> Result<TcpStream> {
         let deadline = Instant::now().checked_add(timeout);
         let socket = self.tcp_socket(address)?;
-        let to = SockaddrStorage::from(address);
-        let connected = match connect(socket.as_raw_fd(), &to) {
+        let begin = || match address {
+            SocketAddr::V4(v4) => connect(socket.as_raw_fd(), &SockaddrIn::from(v4)),
+            SocketAddr::V6(v6) => connect(socket.as_raw_fd(), &SockaddrIn6::from(v6)),
+        };
+        let connected = match begin() {
             // Over a loopback the handshake is over by now, and asking again says so at a fifth of poll's price.
-            Err(nix::Error::EINPROGRESS) => connect(socket.as_raw_fd(), &to),
+            Err(nix::Error::EINPROGRESS) => begin(),
             other => other,
         };
         match connected {
