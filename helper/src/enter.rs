@@ -6,6 +6,7 @@ use portolan_wire::code::{ErrorCode, Stage};
 use portolan_wire::frame::posture;
 
 use crate::answer::{Answer, Fault};
+use crate::owners::Owners;
 use crate::request::Request;
 use crate::sys::{self, CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE};
 use crate::target::{Target, namespace};
@@ -17,6 +18,8 @@ pub(crate) struct Inside {
     pub(crate) root: OwnedFd,
     /// A procfs of the host's, to reopen our own descriptors through. Never used with another name than `self`.
     pub(crate) procfs: OwnedFd,
+    /// Whose files are read.
+    pub(crate) owners: Owners,
 }
 
 /// Joins the mount namespace (and asks for the pid namespace of the children), and changes the root.
@@ -44,7 +47,7 @@ pub(crate) fn mount_namespace(target: &Target, with_pid: bool, answer: &mut Answ
     if with_pid {
         answer.hello.posture |= posture::PID_NAMESPACE;
     }
-    Ok(Inside { root, procfs })
+    Ok(Inside { root, procfs, owners: target.owners.clone() })
 }
 
 /// Goes on in a child, which alone is in the pid namespace; this process waits for it and ends as it ends.

@@ -17,7 +17,7 @@
 //!
 //! # Layout
 //! `request` (arguments) · `target` (step 2) · `enter` (3, 5) · `confine` (1, 4) · `seal` (a copy of this program
-//! in sealed memory) · `open` (6) · `read` · `glob` · `answer` (frames) · `sys` (all system calls; the only `unsafe`)
+//! in sealed memory) · `open` (6) · `owners` (whose files) · `read` · `glob` · `answer` (frames) · `sys` (all system calls; the only `unsafe`)
 #![deny(unsafe_code)]
 
 mod answer;
@@ -25,6 +25,7 @@ mod confine;
 mod enter;
 mod glob;
 mod open;
+mod owners;
 mod read;
 mod request;
 mod seal;

@@ -33,6 +33,9 @@ pub(crate) fn regular(inside: &Inside, path: &[u8]) -> Result<(OwnedFd, Stat), F
         FileKind::Regular => {}
         kind => return Err(Fault::not_regular(kind)),
     }
+    if !inside.owners.may_read(&stat) {
+        return Err(Fault::of_errno(Stage::Open, Errno(libc::EACCES)));
+    }
     // Not by its path, which may lead elsewhere by now. Non-blocking, because a write lease would hold us for
     // its 45 seconds (`fcntl(2)`, F_SETLEASE).
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;

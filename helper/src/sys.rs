@@ -34,6 +34,8 @@ type Result<T> = std::result::Result<T, Errno>;
 pub(crate) struct Stat {
     pub(crate) mode: u32,
     pub(crate) size: u64,
+    pub(crate) user: u32,
+    pub(crate) group: u32,
 }
 
 fn last() -> Errno {
@@ -312,7 +314,8 @@ pub(crate) fn fstat(file: BorrowedFd<'_>) -> Result<Stat> {
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: a live descriptor, and a structure that lives through the call.
     done(unsafe { libc::fstat(file.as_raw_fd(), &raw mut stat) }.into())?;
-    Ok(Stat { mode: stat.st_mode, size: u64::try_from(stat.st_size).unwrap_or(0) })
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    Ok(Stat { mode: stat.st_mode, size, user: stat.st_uid, group: stat.st_gid })
 }
 
 /// What a name in a directory is; a link is not followed.
@@ -353,14 +356,20 @@ pub(crate) fn read(file: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize> {
     }
 }
 
-/// A small file of `/proc/PID`, at most 4 KiB of it.
+/// A small file of `/proc/PID`, at most 32 KiB of it (a `uid_map` can have 340 lines).
 pub(crate) fn read_small(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>> {
     use std::os::fd::AsFd as _;
     let file = openat(directory, name, libc::O_RDONLY)?;
-    let mut text = vec![0; 4096];
-    let length = read(file.as_fd(), &mut text)?;
-    text.truncate(length);
-    Ok(text)
+    let mut text = vec![0; 32 * 1024];
+    let mut filled = 0_usize;
+    loop {
+        let got = read(file.as_fd(), text.get_mut(filled..).unwrap_or(&mut []))?;
+        if got == 0 {
+            text.truncate(filled);
+            return Ok(text);
+        }
+        filled = filled.saturating_add(got);
+    }
 }
 
 pub(crate) fn readlinkat(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>> {

@@ -1,10 +1,11 @@
 //! Taking hold of the process while its number still means something.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use portolan_wire::code::{ErrorCode, Stage};
 
 use crate::answer::Fault;
+use crate::owners::Owners;
 use crate::request::{Request, Whom};
 use crate::sys::{self, CAP_SYS_PTRACE, Errno};
 
@@ -18,35 +19,58 @@ pub(crate) struct Target {
     pub(crate) mount_namespace: Option<u64>,
     /// Whether it lives in our pid namespace, and so can see us.
     pub(crate) sees_us: bool,
+    /// The ids that its user namespace maps.
+    pub(crate) owners: Owners,
 }
 
 pub(crate) fn take(request: &Request) -> Result<Target, Fault> {
     match request.whom {
         Whom::Descriptors { pidfd, root } => {
             let bad = |errno| Fault::of_errno(Stage::Target, errno);
-            let target = Target {
-                pidfd: sys::adopt(pidfd).map_err(bad)?,
-                root: sys::adopt(root).map_err(bad)?,
-                mount_namespace: None,
-                sees_us: false,
-            };
-            sys::pidfd_probe(target.pidfd.as_fd()).map_err(bad)?;
-            Ok(target)
+            let (pidfd, root) = (sys::adopt(pidfd).map_err(bad)?, sys::adopt(root).map_err(bad)?);
+            let pid = number_of(pidfd.as_fd()).map_err(told)?;
+            let directory = sys::open_path(format!("/proc/{pid}").as_bytes()).map_err(told)?;
+            // The caller compares the mount namespace itself, with the one in our hello frame.
+            look(pidfd, Some(root), &directory, None)
         }
-        Whom::Number { pid, start_time } => by_number(pid, start_time),
+        Whom::Number { pid, start_time } => {
+            let pidfd = sys::pidfd_open(pid).map_err(told)?;
+            let directory = sys::open_path(format!("/proc/{pid}").as_bytes()).map_err(told)?;
+            check(&sys::read_small(directory.as_fd(), b"stat").map_err(told)?, start_time)?;
+            let seen = namespace(directory.as_fd(), b"ns/mnt").map_err(told)?;
+            look(pidfd, None, &directory, Some(seen))
+        }
     }
 }
 
-fn by_number(pid: i32, start_time: Option<u64>) -> Result<Target, Fault> {
-    let gone = |errno: Errno| match errno.0 {
-        // No such process; for a pidfd also: a thread that leads no group.
+/// No such process; for a pidfd also: a thread that leads no group.
+fn told(errno: Errno) -> Fault {
+    match errno.0 {
         libc::ENOENT | libc::ESRCH | libc::EINVAL => Fault::new(Stage::Target, ErrorCode::TargetGone),
         _ => Fault::of_privileged(Stage::Target, errno, &[CAP_SYS_PTRACE]),
+    }
+}
+
+/// What `/proc/PID` says, which is said of the pidfd's process if that is still there afterwards.
+fn look(
+    pidfd: OwnedFd,
+    root: Option<OwnedFd>,
+    directory: &OwnedFd,
+    seen: Option<u64>,
+) -> Result<Target, Fault> {
+    let sees_us = namespace(directory.as_fd(), b"ns/pid").map_err(told)? == own_pid_namespace();
+    let map = |name: &[u8]| sys::read_small(directory.as_fd(), name).map_err(told);
+    let owners = Owners::parse(&map(b"uid_map")?, &map(b"gid_map")?).map_err(told)?;
+    let root = match root {
+        Some(root) => root,
+        None => sys::openat(directory.as_fd(), b"root", libc::O_PATH | libc::O_DIRECTORY).map_err(told)?,
     };
-    let pidfd = sys::pidfd_open(pid).map_err(gone)?;
-    let directory = sys::open_path(format!("/proc/{pid}").as_bytes()).map_err(gone)?;
-    let stat = sys::read_small(directory.as_fd(), b"stat").map_err(gone)?;
-    let (state, flags, started) = stat_fields(&stat).ok_or(Fault::new(Stage::Target, ErrorCode::Io))?;
+    sys::pidfd_probe(pidfd.as_fd()).map_err(told)?;
+    Ok(Target { pidfd, root, mount_namespace: seen, sees_us, owners })
+}
+
+fn check(stat: &[u8], start_time: Option<u64>) -> Result<(), Fault> {
+    let (state, flags, started) = stat_fields(stat).ok_or(Fault::new(Stage::Target, ErrorCode::Io))?;
     if matches!(state, b'Z' | b'X') || start_time.is_some_and(|wanted| wanted != started) {
         return Err(Fault::new(Stage::Target, ErrorCode::TargetGone));
     }
@@ -54,12 +78,16 @@ fn by_number(pid: i32, start_time: Option<u64>) -> Result<Target, Fault> {
         // PF_KTHREAD: a thread of the kernel, whose root is the host's.
         return Err(Fault::new(Stage::Target, ErrorCode::Unsupported));
     }
-    let mount_namespace = namespace(directory.as_fd(), b"ns/mnt").map_err(gone)?;
-    let sees_us = namespace(directory.as_fd(), b"ns/pid").map_err(gone)? == own_pid_namespace();
-    let root = sys::openat(directory.as_fd(), b"root", libc::O_PATH | libc::O_DIRECTORY).map_err(gone)?;
-    // All of this was said of one process only if the pidfd's is still there.
-    sys::pidfd_probe(pidfd.as_fd()).map_err(gone)?;
-    Ok(Target { pidfd, root, mount_namespace: Some(mount_namespace), sees_us })
+    Ok(())
+}
+
+/// The number behind a pidfd (`pidfd_open(2)`): -1 once the process is gone.
+fn number_of(pidfd: BorrowedFd<'_>) -> Result<i32, Errno> {
+    let own = sys::open_path(b"/proc/self/fdinfo")?;
+    let text = sys::read_small(own.as_fd(), pidfd.as_raw_fd().to_string().as_bytes())?;
+    let line = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Pid:"));
+    let number = line.and_then(|l| std::str::from_utf8(l).ok()).and_then(|l| l.trim().parse().ok());
+    number.filter(|pid| *pid > 0).ok_or(Errno(libc::ESRCH))
 }
 
 fn own_pid_namespace() -> u64 {
@@ -67,7 +95,7 @@ fn own_pid_namespace() -> u64 {
 }
 
 /// The number in a link such as `mnt:[4026531841]`.
-pub(crate) fn namespace(directory: std::os::fd::BorrowedFd<'_>, name: &[u8]) -> Result<u64, Errno> {
+pub(crate) fn namespace(directory: BorrowedFd<'_>, name: &[u8]) -> Result<u64, Errno> {
     let link = sys::readlinkat(directory, name)?;
     link.iter()
         .position(|b| *b == b'[')

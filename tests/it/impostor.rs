@@ -81,7 +81,14 @@ impl Stage {
         let outcome = files.read(&self.c.process, "/app/file", &ReadOptions::default().timeout(TIMEOUT));
         let took = start.elapsed();
         assert!(took < TIMEOUT + LATE, "{took:?}: {outcome:?}");
-        assert_eq!(files.stuck(), 0, "a helper that is killed is also collected");
+        // On a busy machine one that was killed may need a moment to be gone.
+        while files.stuck() > 0 {
+            assert!(
+                start.elapsed() < TIMEOUT + Duration::from_secs(10),
+                "a helper that is killed is also collected"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
         outcome.map(|content| content.bytes).map_err(|error| error.kind())
     }
 

@@ -145,13 +145,12 @@ fn it_keeps_no_descriptor_that_it_inherited() {
 fn it_dies_with_whoever_started_it() {
     require!(Need::Root, Need::Overlay);
     let c = Inside::start(&World::new("orphan").file("/app/large", vec![1; 3_000_000]));
-    let script = format!(
-        "\"$0\" read --pid {} --timeout-ms 20000 --max-bytes 4000000 -- /app/large | sleep 30 & echo; sleep 0.3",
-        c.pid()
-    );
-    // The shell in between is its parent, and is killed.
+    // The shell in between is its parent, and is killed; its output is open as long as this test is.
+    let script = "\"$0\" read --pid \"$1\" --timeout-ms 20000 --max-bytes 4000000 -- /app/large & wait";
     let mut shell = Command::new("sh");
-    let mut shell = shell.args(["-c", &script]).arg(helper()).stdout(Stdio::null()).spawn().unwrap();
+    shell.args(["-c", script]).arg(helper()).arg(c.pid().to_string());
+    let mut shell = shell.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let _output = shell.stdout.take();
     let inside = || {
         let mnt = oracle::namespace(c.pid(), "mnt");
         let all =

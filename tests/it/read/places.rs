@@ -1,9 +1,13 @@
 //! Containers of unusual make: no `/proc`, nothing executable, users of their own, no namespaces but a few.
 
+use std::os::unix::fs::PermissionsExt;
+
+use portolan::ErrorKind;
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
 use crate::inside::Inside;
+use crate::scratch::Scratch;
 
 #[test]
 fn a_container_without_proc_is_read() {
@@ -40,6 +44,28 @@ fn a_container_with_users_of_its_own_is_read() {
     );
     c.gives("/app/file", b"read");
     c.gives("/app/closed", b"of www-data");
+}
+
+#[test]
+fn a_file_of_the_hosts_root_is_not_read_for_a_container_that_could_not_read_it() {
+    require!(Need::Root, Need::Overlay, Need::UserNamespaces);
+    let scratch = Scratch::new();
+    let (closed, open) = (scratch.join("closed"), scratch.join("open"));
+    for (file, mode) in [(&closed, 0o600), (&open, 0o644)] {
+        std::fs::write(file, "the host's").unwrap();
+        std::fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let mounted = |world: World| world.bind(&closed, "/app/closed").bind(&open, "/app/open");
+    let c = Inside::start(&mounted(World::new("others").user_namespace()));
+    // The oracle: the container's own root.
+    assert!(!c.container.exec(["cat", "/app/closed"]).unwrap().status.success());
+    assert!(c.container.exec(["cat", "/app/open"]).unwrap().status.success());
+    c.refuses("/app/closed", ErrorKind::PermissionDenied);
+    c.refuses_in_pid_namespace("/app/closed", ErrorKind::PermissionDenied);
+    c.gives("/app/open", b"the host's");
+    // Without a user namespace its root is the host's, and reads it.
+    let same = Inside::start(&mounted(World::new("same-users")));
+    same.gives("/app/closed", b"the host's");
 }
 
 #[test]
