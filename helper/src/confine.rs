@@ -1,9 +1,12 @@
 //! Giving up what the work inside does not need.
 
-use portolan_wire::code::Stage;
+use std::time::Duration;
+
+use portolan_wire::code::{FileKind, Stage};
 use portolan_wire::frame::posture;
 
 use crate::answer::{Answer, Fault};
+use crate::filter;
 use crate::request::{Request, Whom};
 use crate::sys::{self, CAP_DAC_READ_SEARCH};
 
@@ -44,4 +47,24 @@ pub(crate) fn after_entering(answer: &mut Answer) -> Result<(), Fault> {
     }
     answer.hello.posture |= posture::NO_NEW_PRIVS;
     Ok(())
+}
+
+/// Memory for the largest answer and its sorting; a directory that needs more is a flood.
+const MEMORY: u64 = 512 * 1024 * 1024;
+
+/// The last things before the container's files are touched. Each is one more wall around a helper that is taken
+/// over; what this kernel does not have is left out, and the hello frame says what is there.
+pub(crate) fn last(request: &Request, answer: &mut Answer) {
+    sys::limit(libc::RLIMIT_CORE, 0);
+    sys::limit(libc::RLIMIT_NOFILE, 64);
+    sys::limit(libc::RLIMIT_AS, MEMORY);
+    sys::limit(libc::RLIMIT_CPU, request.timeout.saturating_add(Duration::from_secs(2)).as_secs());
+    // Not if the answer itself goes to a file.
+    if sys::standard_output_kind() != FileKind::Regular {
+        sys::limit(libc::RLIMIT_FSIZE, 0);
+    }
+    answer.hello.landlock = sys::forbid_writing();
+    if let Some(program) = filter::program() {
+        answer.hello.seccomp = if sys::filter_calls(program) { 2 } else { 0 };
+    }
 }

@@ -8,21 +8,23 @@
 //! # The order, and why
 //! 1. `PR_SET_DUMPABLE` 0 and every inherited descriptor closed, before anything else can fail.
 //! 2. pidfd, root directory and start time of the process are taken and verified while its number still means
-//!    something; a procfs of our own is made for step 6, because the container's cannot be trusted.
+//!    something; a procfs of our own is made for step 7, because the container's cannot be trusted.
 //! 3. `setns` by the pidfd, then `chroot` to the process's root: `setns` lands in the root of the namespace,
 //!    which for a process in a chroot is the whole host.
 //! 4. Capabilities dropped but for `CAP_DAC_READ_SEARCH`, `NO_NEW_PRIVS`, dumpable 0 once more.
 //! 5. With `--pid-namespace`, a fork: `setns` moves only children there.
-//! 6. Open as `O_PATH`, look what it is, and only then reopen that very inode for reading.
+//! 6. Limits on resources, Landlock against writing, and a filter that leaves only the calls of step 7.
+//! 7. Open as `O_PATH`, look what it is, and only then reopen that very inode for reading.
 //!
 //! # Layout
-//! `request` (arguments) · `target` (step 2) · `enter` (3, 5) · `confine` (1, 4) · `seal` (a copy of this program
-//! in sealed memory) · `open` (6) · `owners` (whose files) · `read` · `glob` · `answer` (frames) · `sys` (all system calls; the only `unsafe`)
+//! `request` (arguments) · `target` (step 2) · `enter` (3, 5) · `confine` (1, 4, 6) · `filter` (6) · `seal` (a copy of this program
+//! in sealed memory) · `open` (7) · `owners` (whose files) · `read` · `glob` · `answer` (frames) · `sys` (all system calls; the only `unsafe`)
 #![deny(unsafe_code)]
 
 mod answer;
 mod confine;
 mod enter;
+mod filter;
 mod glob;
 mod open;
 mod owners;
@@ -69,6 +71,7 @@ fn serve(request: &Request, arguments: &[Vec<u8>], answer: &mut Answer) -> Resul
     if request.pid_namespace {
         enter::pid_namespace(request)?;
     }
+    confine::last(request, answer);
     match &request.operation {
         Operation::Read(options) => read::file(&inside, &request.path, options, answer),
         Operation::Glob(options) => glob::expand(&inside, &request.path, options, answer),

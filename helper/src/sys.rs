@@ -145,6 +145,74 @@ pub(crate) fn adopt(fd: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Lowers a resource limit, for good.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t, value: u64) {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: the structure lives through the call. A refusal leaves the limit as it was.
+    unsafe { libc::setrlimit(resource, &raw const limit) };
+}
+
+pub(crate) fn standard_output_kind() -> FileKind {
+    // SAFETY: descriptor 1 is not closed by this program; if it was not given, `fstat` says EBADF.
+    let output = unsafe { BorrowedFd::borrow_raw(1) };
+    fstat(output).map_or(FileKind::Unknown, |stat| FileKind::of_mode(stat.mode))
+}
+
+/// Landlock (`landlock(7)`, Linux 5.13): everything but reading files and directories is handled, and nothing of it
+/// is allowed anywhere. Gives the ABI in use, 0 for none.
+pub(crate) fn forbid_writing() -> u8 {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Ruleset {
+        files: u64,
+        network: u64,
+        scoped: u64,
+    }
+    const VERSION: u32 = 1;
+    const READ: u64 = (1 << 2) | (1 << 3);
+    let null = std::ptr::null::<Ruleset>();
+    // SAFETY: the kernel's way to ask for the version: no structure, size 0.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null, 0, VERSION) };
+    let Some(abi) = u8::try_from(version).ok().filter(|abi| *abi > 0) else {
+        return 0;
+    };
+    // What each ABI added: 13 rights, linking and renaming, truncating, (network), ioctl on devices.
+    let rights = match abi {
+        1 => 13_u32,
+        2 => 14,
+        3 | 4 => 15,
+        _ => 16,
+    };
+    let all = 1_u64.checked_shl(rights).unwrap_or(0).saturating_sub(1);
+    let mut rules = Ruleset { files: all & !READ, ..Ruleset::default() };
+    // A structure as long as the kernel knows it: an older one refuses more.
+    let mut size = size_of::<u64>();
+    if abi >= 4 {
+        (rules.network, size) = (0b11, size_of::<[u64; 2]>());
+    }
+    if abi >= 6 {
+        (rules.scoped, size) = (0b11, size_of::<[u64; 3]>());
+    }
+    // SAFETY: the structure lives through the call and is at least as long as is said.
+    let made = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size, 0) };
+    let Ok(ruleset) = owned(made) else {
+        return 0;
+    };
+    // SAFETY: a live descriptor and no flags.
+    let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) };
+    if done == 0 { abi } else { 0 }
+}
+
+/// `SECCOMP_SET_MODE_FILTER`; whether the kernel took it. There is no way back.
+pub(crate) fn filter_calls(mut program: Vec<libc::sock_filter>) -> bool {
+    let Some(header) = crate::filter::header(&mut program) else {
+        return false;
+    };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: header and program live through the call, and the length is the program's.
+    unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const header) == 0 }
+}
+
 // --- capabilities -------------------------------------------------------------------------------------------
 
 #[repr(C)]
@@ -517,4 +585,50 @@ fn exec(program: &OwnedFd, arguments: &[Vec<u8>], keep: &[BorrowedFd<'_>]) -> Er
     // SAFETY: both arrays end with a null pointer; they and their strings live through the call.
     unsafe { libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), argv, envp, libc::AT_EMPTY_PATH) };
     last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The signal that ends a child which makes this system call, with zeroes for arguments, behind the filter.
+    fn signal_after(number: libc::c_long) -> i32 {
+        // SAFETY: the child makes system calls and ends; it takes no lock that another thread may hold.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let filtered =
+                set_no_new_privileges().is_ok() && filter_calls(crate::filter::program().unwrap_or_default());
+            // SAFETY: zeroes name nothing: no descriptor but 0, no memory, no process but this one.
+            unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(!filtered)) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` lives through the call.
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert!(libc::WIFSIGNALED(status) || libc::WEXITSTATUS(status) == 0, "the filter was not taken");
+        if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 }
+    }
+
+    #[test]
+    fn the_filter_ends_what_does_more_than_read() {
+        for number in [
+            libc::SYS_socket,
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_setns,
+            libc::SYS_unlinkat,
+            libc::SYS_ptrace,
+            libc::SYS_clone,
+            libc::SYS_mount,
+            libc::SYS_tgkill,
+            libc::SYS_mprotect,
+            libc::SYS_bpf,
+        ] {
+            assert_eq!(signal_after(number), libc::SIGSYS, "system call {number}");
+        }
+        for number in [libc::SYS_lseek, libc::SYS_close, libc::SYS_openat2, libc::SYS_getdents64] {
+            assert_eq!(signal_after(number), 0, "system call {number}");
+        }
+    }
 }

@@ -25,6 +25,7 @@ const ALWAYS: u16 = NOT_DUMPABLE | NO_NEW_PRIVS | PRIVATE_PROCFS;
 fn given_up(hello: &Hello, posture: u16, c: &Inside) {
     assert_eq!(hello.posture, posture, "{hello:?}");
     assert_eq!((hello.effective, hello.bounding), (ONLY_READ_SEARCH, 0), "{hello:?}");
+    assert_eq!((hello.seccomp, i64::from(hello.landlock)), (2, oracle::landlock()), "{hello:?}");
     assert_eq!(hello.mount_namespace, oracle::namespace(c.pid(), "mnt"));
 }
 
