@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     }
     let built = || PathBuf::from("target/release/portolan-helper");
     let helper = std::env::var_os("PORTOLAN_HELPER").map_or_else(built, PathBuf::from);
-    let budgets = [size(&helper), read(&helper), dial()];
+    let mut budgets = vec![size(&helper), read(&helper)];
+    budgets.extend(dial());
     println!("{:<58}{:>14}{:>14}{:>9}{:>9}", "budget", "ours", "peer", "ratio", "limit");
     for b in &budgets {
         let mark = if b.value <= b.limit { "" } else { "  over" };
@@ -82,8 +83,9 @@ fn read(helper: &PathBuf) -> Budget {
     }
 }
 
-/// A blocking dial inside, against a plain connection to a listener on the host's loopback.
-fn dial() -> Budget {
+/// A blocking dial inside, against a plain connection to a listener on the host's loopback; and, for comparison,
+/// against one that keeps a deadline as the dial does.
+fn dial() -> [Budget; 2] {
     // A port as services have it, below those that the kernel gives out.
     let port = (17_000..).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
     let exe = std::env::current_exe().unwrap();
@@ -98,19 +100,21 @@ fn dial() -> Budget {
         close_by_reset(stream);
         took
     };
-    let (ours, peer) = take_turns(
-        4000,
-        100,
-        || timed(&|| dialer.connect(address, Duration::from_secs(2)).unwrap()),
-        || timed(&|| TcpStream::connect(address).unwrap()),
-    );
-    Budget {
-        what: "dial inside / plain connect on the host's loopback",
-        ours: micros(ours),
-        peer: micros(peer),
-        value: ours.as_secs_f64() / peer.as_secs_f64(),
-        limit: 1.3,
-    }
+    let timeout = Duration::from_secs(2);
+    let against = |what, peer: &dyn Fn() -> TcpStream| {
+        let ours = || timed(&|| dialer.connect(address, timeout).unwrap());
+        let (ours, peer) = take_turns(4000, 100, ours, || timed(peer));
+        let value = ours.as_secs_f64() / peer.as_secs_f64();
+        Budget { what, ours: micros(ours), peer: micros(peer), value, limit: 1.3 }
+    };
+    [
+        against("dial inside / plain connect on the host's loopback", &|| {
+            TcpStream::connect(address).unwrap()
+        }),
+        against("dial inside / connect_timeout on the host's loopback", &|| {
+            TcpStream::connect_timeout(&address, timeout).unwrap()
+        }),
+    ]
 }
 
 /// Closes by a reset: thousands of connections in `TIME_WAIT` would make the search for a free port what is measured.
