@@ -91,7 +91,10 @@ impl Walk<'_> {
                 Ok(())
             }
             Segment::Recursive => {
-                self.segments(path, rest, depth, directories)?;
+                // At the end of a pattern it stands for the directory itself, which has to be one.
+                if !rest.is_empty() || self.open(path, libc::O_PATH | libc::O_DIRECTORY).is_some() {
+                    self.segments(path, rest, depth, directories)?;
+                }
                 for (name, kind) in self.names(path, segment, false)? {
                     push(path, &name);
                     // Only real directories: a link could lead up again.

@@ -101,13 +101,15 @@ impl Home {
         thread_local! {
             static LINK: Option<(u32, File)> = open_link("/proc/thread-self/ns/net").map(|link| (sys::generation(), link));
         }
-        LINK.with(|link| {
+        let read = LINK.try_with(|link| {
             // After a fork it speaks of the parent's thread.
             let (_, link) = link.as_ref().filter(|(generation, _)| *generation == sys::generation())?;
             let mut text = [0_u8; 32];
             let length = sys::read_link(link.as_fd(), c"", &mut text).ok()?;
             NamespaceId::of_link(text.get(..length)?)
-        })
+        });
+        // While the thread ends, its locals are gone: then it is looked up the long way.
+        read.ok().flatten()
     }
 
     /// Its identity.

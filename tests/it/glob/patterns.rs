@@ -195,3 +195,19 @@ fn a_chroot_is_expanded_below_its_own_root() {
     assert_eq!(c.list("/tmp/upper/app/*", &[]).text(), "");
     assert_eq!(c.list("/../tmp/upper/*", &[]).text(), "");
 }
+
+#[test]
+fn two_stars_at_the_end_stand_for_a_directory_and_what_is_in_it() {
+    require!(Need::Root, Need::Overlay);
+    let c = Inside::start(
+        &World::new("stars")
+            .file("/app/only/file", "x")
+            .link("/app/nowhere", "/nonexistent")
+            .link("/app/up", "only"),
+    );
+    assert_eq!(c.list("/app/only/**", &[]).text(), "/app/only\n/app/only/file\n");
+    assert_eq!(c.list("/app/up/**", &[]).text(), "/app/up\n/app/up/file\n");
+    for no_directory in ["/app/only/file/**", "/app/nowhere/**", "/app/missing/**"] {
+        assert_eq!(c.list(no_directory, &[]).text(), "", "{no_directory}");
+    }
+}
