@@ -13,9 +13,9 @@ use portolan_linux::{ErrorKind, NamespaceId, Process};
 
 use crate::cgroup::{Classification, Kind, Runtime};
 use crate::container::{Container, Namespaces, Pod};
-use crate::docker;
 use crate::fault::Faults;
 use crate::walk::Seen;
+use crate::{conmon, docker};
 
 /// The runtime and the id that a process's cgroup names.
 fn named<'a>(process: &'a Seen, host: &Namespaces) -> Option<(Runtime, &'a String)> {
@@ -183,7 +183,7 @@ impl Same {
 }
 
 /// Adds what is known beyond the cgroup: the host name, and the records that runtimes keep on disk.
-pub(crate) fn describe(containers: &mut [Container], faults: &mut Faults) {
+pub(crate) fn describe(containers: &mut [Container], names: &conmon::Names, faults: &mut Faults) {
     let home = HomeUts::here();
     for container in containers {
         let process = match Process::reopen(container.init) {
@@ -200,6 +200,9 @@ pub(crate) fn describe(containers: &mut [Container], faults: &mut Faults) {
                 faults.of_pid("read the host name", container.init.pid, &error);
             }
             _ => {}
+        }
+        if matches!(container.runtime, Runtime::Podman | Runtime::CriO) && container.name.is_none() {
+            container.name = names.of_container(&container.id, &process);
         }
         if matches!(container.runtime, Runtime::Docker | Runtime::Unknown)
             && let Some(record) = docker::record(&container.id, &process)

@@ -25,10 +25,12 @@
 //! - [`container`], [`listener`], [`fault`]: its parts
 //! - [`cgroup`]: what a cgroup's path says
 //! - [`mod@explain`]: why a process belongs to its container
-//! - `walk` (the processes), `group` (into containers), `ports` (the listeners), `docker` (names from its records)
+//! - `walk` (the processes), `group` (into containers), `ports` (the listeners), `docker`, `conmon` (names from
+//!   their records)
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
+mod conmon;
 pub mod container;
 mod docker;
 pub mod error;
@@ -82,7 +84,7 @@ pub fn scan(options: &ScanOptions) -> Result<Inventory> {
     let host = walk::host_namespaces(home.id(), &mut faults);
     let processes = walk::processes(&mut faults)?;
     let (mut containers, membership) = group::containers(&processes, &host);
-    group::describe(&mut containers, &mut faults);
+    group::describe(&mut containers, &conmon::Names::of(&processes, &host), &mut faults);
     let mut listeners =
         ports::listeners(&processes, &membership, &containers, &host, &home, options, &mut faults);
     containers.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));

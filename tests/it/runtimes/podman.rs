@@ -83,8 +83,8 @@ fn a_podman_container_is_what_podman_inspect_says() {
     let inspect = |template| told(store.podman().args(["inspect", "--format", template, &name]));
     let (id, pid) = (inspect("{{.Id}}"), inspect("{{.State.Pid}}").parse().unwrap());
     assert_eq!(id.len(), 64, "{id}");
-    // Neither the control group nor a record that the chart reads has the name.
-    let told = Told { runtime: "podman", id, name: None, pid, port, base: "" };
+    // The name is on the command line of its monitor.
+    let told = Told { runtime: "podman", id, name: Some(name.clone()), pid, port, base: "" };
     told.check();
     drop(store);
     told.check_gone();

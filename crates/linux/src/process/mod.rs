@@ -110,6 +110,17 @@ impl Process {
         self.directory.as_fd()
     }
 
+    /// The process's effective user, as a number of ours: the owner of `/proc/PID` (root for one that is not
+    /// dumpable).
+    ///
+    /// # Errors
+    /// [`ErrorKind::TargetGone`].
+    pub fn owner(&self) -> Result<u32> {
+        let stat = nix::sys::stat::fstat(&self.directory)
+            .map_err(|e| Error::of_process("fstat", self.pid(), os(e)))?;
+        Ok(stat.st_uid)
+    }
+
     /// Whether the process still runs; a zombie does not.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -306,6 +317,7 @@ mod tests {
     fn own_process() {
         let me = me();
         assert!(me.is_alive());
+        assert_eq!(me.owner().unwrap(), nix::unistd::geteuid().as_raw());
         me.require_userland().unwrap();
         me.probe().unwrap();
         assert_eq!(Process::reopen(me.id()).unwrap().id(), me.id());
