@@ -22,8 +22,9 @@ pub(crate) struct Inside {
     pub(crate) owners: Owners,
 }
 
-/// Joins the mount namespace (and asks for the pid namespace of the children), and changes the root.
-pub(crate) fn mount_namespace(target: &Target, with_pid: bool, answer: &mut Answer) -> Result<Inside, Fault> {
+/// Joins the mount namespace (and asks for the pid namespace of the children), and changes the root. The pidfd has
+/// done its work then, and is closed.
+pub(crate) fn mount_namespace(target: Target, with_pid: bool, answer: &mut Answer) -> Result<Inside, Fault> {
     let fault =
         |errno| Fault::of_privileged(Stage::Enter, errno, &[CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE]);
     // It shows processes and nothing else, so even a helper that was taken over finds no way through it.
@@ -43,11 +44,10 @@ pub(crate) fn mount_namespace(target: &Target, with_pid: bool, answer: &mut Answ
     if target.mount_namespace.is_some_and(|seen| seen != now) {
         return Err(Fault::new(Stage::Enter, ErrorCode::TargetChanged));
     }
-    let root = target.root.try_clone().map_err(|_| Fault::new(Stage::Enter, ErrorCode::Io))?;
     if with_pid {
         answer.hello.posture |= posture::PID_NAMESPACE;
     }
-    Ok(Inside { root, procfs, owners: target.owners.clone() })
+    Ok(Inside { root: target.root, procfs, owners: target.owners })
 }
 
 /// Goes on in a child, which alone is in the pid namespace; this process waits for it and ends as it ends.

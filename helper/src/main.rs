@@ -66,7 +66,7 @@ fn serve(request: &Request, arguments: &[Vec<u8>], answer: &mut Answer) -> Resul
     confine::close_all_but(request);
     let target = target::take(request)?;
     seal::if_visible(request, &target, arguments, answer)?;
-    let inside = enter::mount_namespace(&target, request.pid_namespace, answer)?;
+    let inside = enter::mount_namespace(target, request.pid_namespace, answer)?;
     confine::after_entering(answer)?;
     if request.pid_namespace {
         enter::pid_namespace(request)?;

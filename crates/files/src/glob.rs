@@ -106,6 +106,7 @@ impl Files {
         let max_entries = options.max_entries.to_string();
         let request = Request {
             about,
+            command: "glob",
             arguments: vec![OsStr::new("--max-entries"), OsStr::new(&max_entries)],
             limits: Limits { max_bytes: 0, max_entries: options.max_entries },
             timeout: options.timeout,

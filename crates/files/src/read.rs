@@ -121,6 +121,7 @@ impl Files {
         }
         let request = Request {
             about,
+            command: "read",
             arguments,
             limits: Limits { max_bytes: options.max_bytes, max_entries: 0 },
             timeout: options.timeout,

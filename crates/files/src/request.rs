@@ -22,6 +22,8 @@ use crate::{Error, Files, Result};
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) about: About<'a>,
+    /// The helper's own word for the operation.
+    pub(crate) command: &'static str,
     pub(crate) arguments: Vec<&'a OsStr>,
     pub(crate) limits: Limits,
     pub(crate) timeout: Duration,
@@ -84,8 +86,8 @@ impl Files {
         let reserve = request.timeout.checked_div(10).unwrap_or_default().min(Duration::from_millis(50));
         let timeout = request.timeout.saturating_sub(reserve).as_millis().max(1).to_string();
         let [pidfd_number, root_number] = numbers.each_ref().map(OsStr::new);
-        let operation = if about.operation == "read" { "read" } else { "glob" };
-        let mut arguments: Vec<&OsStr> = vec![OsStr::new(operation), OsStr::new("--pidfd"), pidfd_number];
+        let mut arguments: Vec<&OsStr> =
+            vec![OsStr::new(request.command), OsStr::new("--pidfd"), pidfd_number];
         arguments.extend([
             OsStr::new("--root-fd"),
             root_number,
