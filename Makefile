@@ -12,7 +12,7 @@ DEMO_PACKAGES := redis-server nginx-light postgresql
 TEST_PACKAGES := $(DEMO_PACKAGES) \
   busybox-static docker.io lxc podman runc systemd-container iproute2 util-linux python3 libcap2-bin
 
-.PHONY: help build helper demo test lint bench doc completions clean
+.PHONY: help build helper demo test lint bench fuzz doc completions clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -50,6 +50,24 @@ bench: ## the budgets, as ratios against peers in the same run (needs root)
 	@sh tests/packages.sh util-linux
 	@$(MAKE) --no-print-directory build
 	PORTOLAN_HELPER=$(abspath $(HELPER)) $(CARGO) bench --bench budgets
+
+# cargo-fuzz wants a nightly compiler; a stable one that is told to be one will do. What it makes goes to target/fuzz.
+# The wire crate has no unsafe code, so that sanitizers would only slow it down.
+SECONDS ?= 60
+FUZZ_TARGETS := decoder request mountinfo pattern ids
+FUZZ := $(abspath $(TARGET_DIR))/fuzz
+fuzz: ## the fuzz targets, one minute each (SECONDS=60); installs cargo-fuzz when it is missing
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz" && $(CARGO) install --locked cargo-fuzz; }
+	@if $(CARGO) +nightly --version >/dev/null 2>&1; then nightly=+nightly; else export RUSTC_BOOTSTRAP=1; fi; \
+	$(CARGO) $$nightly fuzz build --sanitizer none --target $(HOST) --target-dir $(FUZZ)
+	@status=0; for target in $(FUZZ_TARGETS); do \
+	  mkdir -p $(FUZZ)/corpus/$$target $(FUZZ)/found/$$target && log=$(FUZZ)/$$target.log && \
+	  echo "$$target, $(SECONDS) s (see $$log)" && \
+	  $(FUZZ)/$(HOST)/release/$$target -max_total_time=$(SECONDS) -timeout=5 -rss_limit_mb=1024 -max_len=8192 \
+	    -print_final_stats=1 -artifact_prefix=$(FUZZ)/found/$$target/ \
+	    $(FUZZ)/corpus/$$target fuzz/seeds/$$target $$(ls -d fuzz/regressions/$$target 2>/dev/null) >"$$log" 2>&1 \
+	  && grep number_of_executed_units "$$log" || { status=1; grep -A40 -E 'panicked|ERROR' "$$log"; }; \
+	done; exit $$status
 
 doc: ## the documentation, in target/doc
 	$(CARGO) doc --workspace --no-deps --all-features

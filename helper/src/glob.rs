@@ -3,33 +3,62 @@
 //! Every directory is opened from the root anew, by the path found so far, so that links inside are followed as a
 //! process inside would follow them and a directory that is moved meanwhile leads nowhere else.
 
-use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use portolan_wire::code::{ErrorCode, FileKind, LimitKind, Stage};
 use portolan_wire::limits::{MAX_DEPTH, MAX_PATH};
 use portolan_wire::pattern::{Pattern, Segment};
 
-use crate::answer::{Answer, Fault};
+use crate::answer::{Answer, Fault, Whole};
 use crate::enter::Inside;
-use crate::open::resolve;
-use crate::request::Glob;
+use crate::open;
 use crate::sys::{self, Errno};
+use crate::walk::{Miss, Way, find, names_kernel};
 
-pub(crate) fn expand(
+/// What a pattern matches.
+#[derive(Debug)]
+pub(crate) struct Matches {
+    /// Sorted, and each path once.
+    pub(crate) found: Vec<(Vec<u8>, FileKind)>,
+    /// The pattern names `/proc` or `/sys`.
+    pub(crate) named: bool,
+    skipped: u32,
+    outcome: Result<(), Fault>,
+}
+
+impl Matches {
+    /// How the operation ends, once everything is sent.
+    pub(crate) fn end(self, answer: &mut Answer) -> Result<Whole, Fault> {
+        answer.skipped = self.skipped;
+        self.outcome.map(|()| Whole::default())
+    }
+}
+
+/// Sends the paths that match.
+pub(crate) fn all(
     inside: &Inside,
     pattern: &[u8],
-    options: &Glob,
+    max_entries: u64,
     answer: &mut Answer,
-) -> Result<(), Fault> {
+) -> Result<Whole, Fault> {
+    let matches = search(inside, pattern, max_entries, answer)?;
+    for (path, kind) in &matches.found {
+        answer.entry(*kind, path)?;
+    }
+    matches.end(answer)
+}
+
+/// Finds them. What was found is kept even when a limit was met.
+pub(crate) fn search(
+    inside: &Inside,
+    pattern: &[u8],
+    max_entries: u64,
+    answer: &Answer,
+) -> Result<Matches, Fault> {
+    let named = names_kernel(pattern);
     let pattern = Pattern::parse(pattern).map_err(|_| Fault::new(Stage::Request, ErrorCode::InvalidInput))?;
-    let mut walk = Walk {
-        root: inside.root.as_fd(),
-        answer,
-        found: BTreeMap::new(),
-        skipped: 0,
-        max: options.max_entries,
-    };
+    let max = usize::try_from(max_entries.min(answer.entries_left())).unwrap_or(usize::MAX);
+    let mut walk = Walk { inside, answer, named, found: Vec::new(), skipped: 0, max };
     let mut outcome = Ok(());
     for alternative in pattern.alternatives() {
         outcome = walk.segments(&mut Vec::new(), &alternative.segments, 0, alternative.directories_only);
@@ -37,22 +66,18 @@ pub(crate) fn expand(
             break;
         }
     }
-    // What was found is sent even when a limit was met.
-    let (found, skipped) = (std::mem::take(&mut walk.found), walk.skipped);
-    for (path, kind) in &found {
-        answer.entry(*kind, path)?;
-    }
-    outcome?;
-    answer.end(0, false, skipped)
+    walk.tidy();
+    walk.found.truncate(max);
+    Ok(Matches { found: walk.found, named, skipped: walk.skipped, outcome })
 }
 
 struct Walk<'a> {
-    root: BorrowedFd<'a>,
-    answer: &'a mut Answer,
-    /// Sorted, and each path once: `**` and braces can find the same path twice.
-    found: BTreeMap<Vec<u8>, FileKind>,
+    inside: &'a Inside,
+    answer: &'a Answer,
+    named: bool,
+    found: Vec<(Vec<u8>, FileKind)>,
     skipped: u32,
-    max: u64,
+    max: usize,
 }
 
 impl Walk<'_> {
@@ -92,7 +117,7 @@ impl Walk<'_> {
             }
             Segment::Recursive => {
                 // At the end of a pattern it stands for the directory itself, which has to be one.
-                if !rest.is_empty() || self.open(path, libc::O_PATH | libc::O_DIRECTORY).is_some() {
+                if !rest.is_empty() || self.find(path, true, true).is_some() {
                     self.segments(path, rest, depth, directories)?;
                 }
                 for (name, kind) in self.names(path, segment, false)? {
@@ -118,9 +143,9 @@ impl Walk<'_> {
         segment: &Segment,
         last: bool,
     ) -> Result<Vec<(Vec<u8>, FileKind)>, Fault> {
-        let directory = match self.open(path, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NONBLOCK) {
-            Some(directory) => directory,
-            None => return Ok(Vec::new()),
+        let path = if path.is_empty() { b"/" } else { path };
+        let Some(directory) = self.heed(open::directory(self.inside, path, self.named)) else {
+            return Ok(Vec::new());
         };
         let mut names = Vec::new();
         let mut entries = sys::Entries::new(directory.as_fd());
@@ -129,7 +154,7 @@ impl Walk<'_> {
                 continue;
             }
             // More names than may be sent need not be held; one more shows that there are more.
-            let held = u64::try_from(self.found.len().saturating_add(names.len())).unwrap_or(u64::MAX);
+            let held = self.found.len().saturating_add(names.len());
             if last && held > self.max || names.len() > HELD {
                 break;
             }
@@ -151,12 +176,11 @@ impl Walk<'_> {
 
     /// The end of a pattern: a path that may or may not be there.
     fn existing(&mut self, path: &mut Vec<u8>, directories: bool) -> Result<(), Fault> {
-        let flags =
-            if directories { libc::O_PATH | libc::O_DIRECTORY } else { libc::O_PATH | libc::O_NOFOLLOW };
-        let Some(found) = self.open(path, flags) else {
+        // A link at the end counts, wherever it leads.
+        let Some(found) = self.find(path, directories, directories) else {
             return Ok(());
         };
-        let kind = sys::fstat(found.as_fd()).map_or(FileKind::Unknown, |stat| FileKind::of_mode(stat.mode));
+        let kind = sys::look(found.as_fd(), false).map_or(FileKind::Unknown, |look| look.stat.kind);
         if directories || path.is_empty() {
             // As the shell has it: a pattern that ends in a slash gives paths that do.
             path.push(b'/');
@@ -171,24 +195,40 @@ impl Walk<'_> {
         if path.len() > MAX_PATH {
             return Err(Fault::new(Stage::Glob, ErrorCode::NameTooLong));
         }
-        if u64::try_from(self.found.len()).unwrap_or(u64::MAX) >= self.max && !self.found.contains_key(path) {
-            return Err(Fault::limit(Stage::Glob, LimitKind::Entries, 0));
+        if self.found.len() >= self.max {
+            // `**` and braces can find the same path twice.
+            self.tidy();
+            if self.found.len() >= self.max && !self.found.iter().any(|(known, _)| known == path) {
+                return Err(Fault::limit(Stage::Glob, LimitKind::Entries, 0));
+            }
         }
-        self.found.insert(path.to_vec(), kind);
+        self.found.push((path.to_vec(), kind));
         Ok(())
     }
 
-    /// Opens a path below the root; what is not there, or not permitted, simply does not match (`glob(3)`), but
-    /// the second is counted.
-    fn open(&mut self, path: &[u8], flags: i32) -> Option<OwnedFd> {
-        match resolve(self.root, if path.is_empty() { b"/" } else { path }, flags) {
-            Ok(found) => Some(found),
-            Err(Errno(libc::EACCES | libc::EPERM)) => {
+    fn tidy(&mut self) {
+        self.found.sort_unstable();
+        self.found.dedup_by(|one, other| one.0 == other.0);
+    }
+
+    /// A path below the root; one that is not there simply does not match (`glob(3)`).
+    fn find(&mut self, path: &[u8], follow: bool, directory: bool) -> Option<OwnedFd> {
+        let way = Way { named: self.named, follow, directory };
+        self.heed(find(self.inside, if path.is_empty() { b"/" } else { path }, way))
+    }
+
+    /// Counts what may not be looked into. The kernel's own file systems are not missed by a pattern that does not
+    /// name them.
+    fn heed(&mut self, outcome: Result<OwnedFd, Miss>) -> Option<OwnedFd> {
+        match outcome {
+            Ok(found) => return Some(found),
+            Err(Miss::FileSystem(kind)) if kind.is_kernel() => {}
+            Err(Miss::Errno(Errno(libc::EACCES | libc::EPERM)) | Miss::FileSystem(_)) => {
                 self.skipped = self.skipped.saturating_add(1);
-                None
             }
-            Err(_) => None,
+            Err(_) => {}
         }
+        None
     }
 }
 

@@ -1,4 +1,5 @@
-//! All system calls of the helper, and its only `unsafe`.
+//! The system calls that every part of the helper needs. Its only other `unsafe` is in the `sys` of `confine`, `seal`
+//! and `serve`, under the same rule.
 //!
 //! # Safety
 //! Every function takes borrowed descriptors, slices and numbers, and gives owned descriptors or copies. Pointers
@@ -9,51 +10,54 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
-use std::time::Duration;
 
 use portolan_wire::code::FileKind;
+use portolan_wire::frame::Stat;
 
-pub(crate) const CAP_DAC_READ_SEARCH: u8 = 2;
-pub(crate) const CAP_SYS_CHROOT: u8 = 18;
-pub(crate) const CAP_SYS_PTRACE: u8 = 19;
-pub(crate) const CAP_SYS_ADMIN: u8 = 21;
-
-/// `linux/openat2.h`.
+// `linux/openat2.h`.
+pub(crate) const RESOLVE_NO_XDEV: u64 = 0x01;
 pub(crate) const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
-/// `linux/openat2.h`.
+pub(crate) const RESOLVE_BENEATH: u64 = 0x08;
 pub(crate) const RESOLVE_IN_ROOT: u64 = 0x10;
 
 /// An errno of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) i32);
 
-type Result<T> = std::result::Result<T, Errno>;
+pub(crate) type Result<T> = std::result::Result<T, Errno>;
 
-/// What the helper needs of `struct stat`.
+/// What the helper needs of `struct statx`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stat {
-    pub(crate) mode: u32,
-    pub(crate) size: u64,
-    pub(crate) user: u32,
-    pub(crate) group: u32,
+pub(crate) struct Look {
+    pub(crate) stat: Stat,
+    /// The mount that it was reached by.
+    pub(crate) mount: Mount,
 }
 
-fn last() -> Errno {
+/// A mount's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mount {
+    pub(crate) id: u64,
+    /// Never used twice (Linux 6.8); the old number, which mountinfo has, is given to the next mount.
+    pub(crate) unique: bool,
+}
+
+pub(crate) fn last() -> Errno {
     Errno(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
-fn done(result: libc::c_long) -> Result<libc::c_long> {
+pub(crate) fn done(result: libc::c_long) -> Result<libc::c_long> {
     if result < 0 { Err(last()) } else { Ok(result) }
 }
 
-fn owned(result: libc::c_long) -> Result<OwnedFd> {
+pub(crate) fn owned(result: libc::c_long) -> Result<OwnedFd> {
     let fd = RawFd::try_from(done(result)?).map_err(|_| Errno(libc::EBADF))?;
     // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A path for the kernel; one with a NUL inside names nothing.
-fn c_string(bytes: &[u8]) -> Result<CString> {
+pub(crate) fn c_string(bytes: &[u8]) -> Result<CString> {
     CString::new(bytes).map_err(|_| Errno(libc::ENOENT))
 }
 
@@ -63,6 +67,29 @@ pub(crate) fn arguments() -> Vec<Vec<u8>> {
 }
 
 /// Writes everything; false when nobody reads.
+pub(crate) fn write_to(fd: BorrowedFd<'_>, bytes: &[u8]) -> bool {
+    write_all(fd.as_raw_fd(), bytes)
+}
+
+/// Reads until the end, but at most so many bytes: one more is an error.
+pub(crate) fn read_all(fd: RawFd, cap: usize) -> Result<Vec<u8>> {
+    // SAFETY: a descriptor that this program does not close; if it was not given, reading says EBADF.
+    let from = unsafe { BorrowedFd::borrow_raw(fd) };
+    let mut all = Vec::new();
+    let mut piece = vec![0; 16 * 1024];
+    loop {
+        let got = read(from, &mut piece)?;
+        if got == 0 {
+            return Ok(all);
+        }
+        all.extend_from_slice(piece.get(..got).unwrap_or(&[]));
+        if all.len() > cap {
+            return Err(Errno(libc::EMSGSIZE));
+        }
+    }
+}
+
+/// The same to a descriptor that has a number by convention.
 pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         // SAFETY: the pointer and length are those of a live slice; a closed descriptor gives EBADF.
@@ -78,7 +105,7 @@ pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> bool {
 
 // --- this process -------------------------------------------------------------------------------------------
 
-fn prctl(option: i32, argument: libc::c_ulong) -> Result<libc::c_long> {
+pub(crate) fn prctl(option: i32, argument: libc::c_ulong) -> Result<libc::c_long> {
     // SAFETY: the options used here take integers only.
     done(unsafe { libc::prctl(option, argument, 0, 0, 0) }.into())
 }
@@ -97,34 +124,22 @@ pub(crate) fn die_with_parent() {
     let _ = prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(libc::SIGKILL.unsigned_abs()));
 }
 
+/// Who started this process; 1 or another once they are gone.
+pub(crate) fn parent() -> i32 {
+    // SAFETY: takes nothing, and always succeeds.
+    unsafe { libc::getppid() }
+}
+
+/// Ends this process, and runs nothing more.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: it takes a number.
+    unsafe { libc::_exit(code) }
+}
+
 /// `PR_SET_NAME`: what `ps` shows.
 pub(crate) fn set_name(name: &CStr) {
     // SAFETY: a constant C string; the kernel copies at most 16 bytes of it.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-}
-
-pub(crate) fn set_no_new_privileges() -> Result<()> {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
-}
-
-/// SIGALRM, with its deadly default, a moment after the deadline: it ends a system call that hangs.
-pub(crate) fn alarm(timeout: Duration) {
-    let after = timeout.saturating_add(Duration::from_millis(250));
-    let value = libc::timeval {
-        tv_sec: libc::time_t::try_from(after.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_usec: libc::suseconds_t::from(after.subsec_micros()),
-    };
-    let timer = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value };
-    // SAFETY: sets the default action, no handler of ours.
-    unsafe { libc::signal(libc::SIGALRM, libc::SIG_DFL) };
-    // SAFETY: a signal set of zeroes is valid, and the call below initialises it.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `set` lives through the call.
-    unsafe { libc::sigemptyset(&raw mut set) };
-    // SAFETY: as above; the old mask is not asked for.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
-    // SAFETY: `timer` lives through the call; the old timer is not asked for.
-    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
 }
 
 /// Closes the descriptors from `from` up to, but not including, `to`.
@@ -145,136 +160,10 @@ pub(crate) fn adopt(fd: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Lowers a resource limit, for good.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-    // SAFETY: the structure lives through the call. A refusal leaves the limit as it was.
-    unsafe { libc::setrlimit(resource, &raw const limit) };
-}
-
 pub(crate) fn standard_output_kind() -> FileKind {
     // SAFETY: descriptor 1 is not closed by this program; if it was not given, `fstat` says EBADF.
     let output = unsafe { BorrowedFd::borrow_raw(1) };
-    fstat(output).map_or(FileKind::Unknown, |stat| FileKind::of_mode(stat.mode))
-}
-
-/// Landlock (`landlock(7)`, Linux 5.13): everything but reading files and directories is handled, and nothing of it
-/// is allowed anywhere. Gives the ABI in use, 0 for none.
-pub(crate) fn forbid_writing() -> u8 {
-    #[repr(C)]
-    #[derive(Default)]
-    struct Ruleset {
-        files: u64,
-        network: u64,
-        scoped: u64,
-    }
-    const VERSION: u32 = 1;
-    const READ: u64 = (1 << 2) | (1 << 3);
-    let null = std::ptr::null::<Ruleset>();
-    // SAFETY: the kernel's way to ask for the version: no structure, size 0.
-    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null, 0, VERSION) };
-    let Some(abi) = u8::try_from(version).ok().filter(|abi| *abi > 0) else {
-        return 0;
-    };
-    // What each ABI added: 13 rights, linking and renaming, truncating, (network), ioctl on devices.
-    let rights = match abi {
-        1 => 13_u32,
-        2 => 14,
-        3 | 4 => 15,
-        _ => 16,
-    };
-    let all = 1_u64.checked_shl(rights).unwrap_or(0).saturating_sub(1);
-    let mut rules = Ruleset { files: all & !READ, ..Ruleset::default() };
-    // A structure as long as the kernel knows it: an older one refuses more.
-    let mut size = size_of::<u64>();
-    if abi >= 4 {
-        (rules.network, size) = (0b11, size_of::<[u64; 2]>());
-    }
-    if abi >= 6 {
-        (rules.scoped, size) = (0b11, size_of::<[u64; 3]>());
-    }
-    // SAFETY: the structure lives through the call and is at least as long as is said.
-    let made = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size, 0) };
-    let Ok(ruleset) = owned(made) else {
-        return 0;
-    };
-    // SAFETY: a live descriptor and no flags.
-    let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) };
-    if done == 0 { abi } else { 0 }
-}
-
-/// `SECCOMP_SET_MODE_FILTER`; whether the kernel took it. There is no way back.
-pub(crate) fn filter_calls(mut program: Vec<libc::sock_filter>) -> bool {
-    let Some(header) = crate::filter::header(&mut program) else {
-        return false;
-    };
-    let mode = libc::SECCOMP_SET_MODE_FILTER;
-    // SAFETY: header and program live through the call, and the length is the program's.
-    unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const header) == 0 }
-}
-
-// --- capabilities -------------------------------------------------------------------------------------------
-
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: i32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct CapData {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-const CAP_VERSION_3: u32 = 0x2008_0522;
-
-fn join(low: u32, high: u32) -> u64 {
-    u64::from(high).wrapping_shl(32) | u64::from(low)
-}
-
-fn capget() -> [CapData; 2] {
-    let mut header = CapHeader { version: CAP_VERSION_3, pid: 0 };
-    let mut data = [CapData::default(); 2];
-    // SAFETY: version 3 writes two elements, and both structures live through the call.
-    unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
-    data
-}
-
-/// The effective set.
-pub(crate) fn capabilities() -> u64 {
-    let [low, high] = capget();
-    join(low.effective, high.effective)
-}
-
-/// Keeps one capability, if it is permitted, and gives up all others.
-pub(crate) fn keep_only(capability: u8) -> Result<()> {
-    let [low, _] = capget();
-    let kept = low.permitted & 1_u32.checked_shl(capability.into()).unwrap_or(0);
-    let data = [CapData { effective: kept, permitted: kept, inheritable: 0 }, CapData::default()];
-    let mut header = CapHeader { version: CAP_VERSION_3, pid: 0 };
-    // Ambient capabilities are gone with the permitted and inheritable ones (`capabilities(7)`).
-    // SAFETY: version 3 reads two elements, and both structures live through the call.
-    done(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
-}
-
-/// Empties the bounding set as far as it may; gives what is left.
-pub(crate) fn drop_bounding_set() -> u64 {
-    let mut left = 0_u64;
-    for capability in 0_u32..64 {
-        let number = libc::c_ulong::from(capability);
-        match prctl(libc::PR_CAPBSET_DROP, number) {
-            Ok(_) => {}
-            Err(Errno(libc::EINVAL)) => break, // past the last capability of this kernel
-            Err(_) if prctl(libc::PR_CAPBSET_READ, number) == Ok(1) => {
-                left |= 1_u64.checked_shl(capability).unwrap_or(0);
-            }
-            Err(_) => {}
-        }
-    }
-    left
+    look(output, false).map_or(FileKind::Unknown, |look| look.stat.kind)
 }
 
 // --- processes and namespaces -------------------------------------------------------------------------------
@@ -329,8 +218,7 @@ pub(crate) fn exit_as(child: i32) -> ! {
     } else {
         libc::WTERMSIG(status).saturating_add(128)
     };
-    // SAFETY: ends this process without running anything more.
-    unsafe { libc::_exit(code) }
+    exit(code)
 }
 
 // --- files --------------------------------------------------------------------------------------------------
@@ -377,13 +265,73 @@ pub(crate) fn reopen(procfs: BorrowedFd<'_>, file: BorrowedFd<'_>, flags: i32) -
     openat(procfs, format!("self/fd/{}", file.as_raw_fd()).as_bytes(), flags)
 }
 
-pub(crate) fn fstat(file: BorrowedFd<'_>) -> Result<Stat> {
-    // SAFETY: all zeroes is a valid `struct stat`.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: a live descriptor, and a structure that lives through the call.
-    done(unsafe { libc::fstat(file.as_raw_fd(), &raw mut stat) }.into())?;
-    let size = u64::try_from(stat.st_size).unwrap_or(0);
-    Ok(Stat { mode: stat.st_mode, size, user: stat.st_uid, group: stat.st_gid })
+/// `statx(2)` of an open file. With `sync` a network file system asks its server; without, nobody is asked.
+pub(crate) fn look(file: BorrowedFd<'_>, sync: bool) -> Result<Look> {
+    const MOUNT: u32 = 0x1000;
+    const UNIQUE_MOUNT: u32 = 0x4000;
+    let wanted = libc::STATX_BASIC_STATS | libc::STATX_BTIME | MOUNT | UNIQUE_MOUNT;
+    statx(file, if sync { 0 } else { libc::AT_STATX_DONT_SYNC }, wanted).map(|x| {
+        let time = x.stx_btime;
+        let created = u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000);
+        let stat = Stat {
+            kind: FileKind::of_mode(x.stx_mode.into()),
+            mode: x.stx_mode.into(),
+            user: x.stx_uid,
+            group: x.stx_gid,
+            size: x.stx_size,
+            device: u64::from(x.stx_dev_major).wrapping_shl(32) | u64::from(x.stx_dev_minor),
+            inode: x.stx_ino,
+            modified: x.stx_mtime.tv_sec,
+            modified_nanos: x.stx_mtime.tv_nsec,
+            links: x.stx_nlink,
+            created: if x.stx_mask & libc::STATX_BTIME == 0 {
+                0
+            } else {
+                created.saturating_add(time.tv_nsec.into())
+            },
+            offset: 0,
+        };
+        Look { stat, mount: Mount { id: x.stx_mnt_id, unique: x.stx_mask & UNIQUE_MOUNT != 0 } }
+    })
+}
+
+/// The number of a mount as mountinfo has it.
+pub(crate) fn old_mount(file: BorrowedFd<'_>) -> Result<Mount> {
+    const MOUNT: u32 = 0x1000;
+    let x = statx(file, libc::AT_STATX_DONT_SYNC, MOUNT)?;
+    Ok(Mount { id: x.stx_mnt_id, unique: false })
+}
+
+fn statx(file: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<libc::statx> {
+    // SAFETY: all zeroes is a valid `struct statx`.
+    let mut x: libc::statx = unsafe { std::mem::zeroed() };
+    let (fd, flags) = (file.as_raw_fd(), flags | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT);
+    // SAFETY: a live descriptor, a constant C string, and a structure that lives through the call.
+    let result = unsafe { libc::syscall(libc::SYS_statx, fd, c"".as_ptr(), flags, mask, &raw mut x) };
+    done(result).map(|_| x)
+}
+
+/// The type of a mount's file system (`statmount(2)`, Linux 6.8); the file system itself is not asked.
+pub(crate) fn mount_type(mount: Mount) -> Result<Vec<u8>> {
+    const SYS_STATMOUNT: libc::c_long = 457;
+    const FS_TYPE: u64 = 0x20;
+    /// `struct statmount` is 512 bytes, then come the texts; at 36 stands where the type's begins.
+    const TEXTS: usize = 512;
+    const TYPE_AT: usize = 36;
+    // struct mnt_id_req: size and zero, the mount, what is asked.
+    let request: [u64; 3] = [24_u32.into(), mount.id, FS_TYPE];
+    #[cfg(target_endian = "big")]
+    let request: [u64; 3] = [u64::from(24_u32).wrapping_shl(32), mount.id, FS_TYPE];
+    let mut answer = [0_u8; 1024];
+    let (from, to) = (request.as_ptr(), answer.as_mut_ptr());
+    // SAFETY: the request is as long as it says, and the answer's room is given.
+    done(unsafe { libc::syscall(SYS_STATMOUNT, from, to, answer.len(), 0) })?;
+    let bad = Errno(libc::EBADMSG);
+    let at = answer.get(TYPE_AT..).and_then(|bytes| bytes.first_chunk::<4>()).ok_or(bad)?;
+    let at = usize::try_from(u32::from_ne_bytes(*at)).map_err(|_| bad)?;
+    let name = answer.get(TEXTS.saturating_add(at)..).ok_or(bad)?;
+    let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
+    if name.is_empty() { Err(bad) } else { Ok(name.to_vec()) }
 }
 
 /// What a name in a directory is; a link is not followed.
@@ -397,26 +345,27 @@ pub(crate) fn kind_at(directory: BorrowedFd<'_>, name: &[u8]) -> Result<FileKind
     Ok(FileKind::of_mode(stat.st_mode))
 }
 
-/// Whether a file lies on a procfs.
-pub(crate) fn is_procfs(file: BorrowedFd<'_>) -> bool {
-    // SAFETY: all zeroes is a valid `struct statfs`.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: a live descriptor, and a structure that lives through the call.
-    let result = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut stat) };
-    result == 0 && stat.f_type == libc::PROC_SUPER_MAGIC
-}
-
-pub(crate) fn seek(file: BorrowedFd<'_>, offset: u64) -> Result<()> {
-    let offset = libc::off_t::try_from(offset).map_err(|_| Errno(libc::EINVAL))?;
-    // SAFETY: a live descriptor and integers.
-    done(unsafe { libc::lseek(file.as_raw_fd(), offset, libc::SEEK_SET) }).map(drop)
-}
-
+/// From the file's own position.
 pub(crate) fn read(file: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize> {
-    loop {
+    again(|| {
         // SAFETY: a live descriptor; pointer and length are those of a live slice.
-        let got = unsafe { libc::read(file.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) };
-        match usize::try_from(got) {
+        unsafe { libc::read(file.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) }
+    })
+}
+
+/// From a position.
+pub(crate) fn read_at(file: BorrowedFd<'_>, into: &mut [u8], offset: u64) -> Result<usize> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| Errno(libc::EINVAL))?;
+    again(|| {
+        // SAFETY: a live descriptor; pointer and length are those of a live slice.
+        unsafe { libc::pread(file.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), offset) }
+    })
+}
+
+/// Until it is not interrupted.
+fn again(mut call: impl FnMut() -> isize) -> Result<usize> {
+    loop {
+        match usize::try_from(call()) {
             Ok(count) => return Ok(count),
             Err(_) if last().0 == libc::EINTR => {}
             Err(_) => return Err(last()),
@@ -424,20 +373,21 @@ pub(crate) fn read(file: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize> {
     }
 }
 
-/// A small file of `/proc/PID`, at most 32 KiB of it (a `uid_map` can have 340 lines).
-pub(crate) fn read_small(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>> {
+/// A file of procfs, at most `cap` bytes of it.
+pub(crate) fn read_whole(directory: BorrowedFd<'_>, name: &[u8], cap: usize) -> Result<Vec<u8>> {
     use std::os::fd::AsFd as _;
     let file = openat(directory, name, libc::O_RDONLY)?;
-    let mut text = vec![0; 32 * 1024];
-    let mut filled = 0_usize;
-    loop {
-        let got = read(file.as_fd(), text.get_mut(filled..).unwrap_or(&mut []))?;
+    let mut text = Vec::new();
+    let mut piece = vec![0; 16 * 1024];
+    while text.len() < cap {
+        let got = read(file.as_fd(), &mut piece)?;
         if got == 0 {
-            text.truncate(filled);
-            return Ok(text);
+            break;
         }
-        filled = filled.saturating_add(got);
+        text.extend_from_slice(piece.get(..got).unwrap_or(&[]));
     }
+    text.truncate(cap);
+    Ok(text)
 }
 
 pub(crate) fn readlinkat(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>> {
@@ -509,126 +459,4 @@ pub(crate) fn private_procfs() -> Result<OwnedFd> {
     let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
     // SAFETY: a live descriptor and flags.
     owned(unsafe { libc::syscall(libc::SYS_fsmount, fd, libc::FSMOUNT_CLOEXEC, attributes) })
-}
-
-// --- sealed memory ------------------------------------------------------------------------------------------
-
-/// Whether a file can no longer be written: only a memfd has seals at all.
-pub(crate) fn is_sealed(file: BorrowedFd<'_>) -> bool {
-    // SAFETY: a live descriptor; the command takes no argument.
-    let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
-    seals > 0 && seals & libc::F_SEAL_WRITE != 0
-}
-
-/// Copies a program to sealed memory and executes it with these arguments and an empty environment. Comes back
-/// only when that failed.
-pub(crate) fn exec_sealed_copy(
-    program: BorrowedFd<'_>,
-    arguments: &[Vec<u8>],
-    keep: &[BorrowedFd<'_>],
-) -> Errno {
-    match sealed_copy(program) {
-        Ok(copy) => exec(&copy, arguments, keep),
-        Err(errno) => errno,
-    }
-}
-
-fn memfd(flags: libc::c_uint) -> Result<OwnedFd> {
-    // SAFETY: a constant C string and flags.
-    owned(unsafe { libc::memfd_create(c"portolan-helper".as_ptr(), flags) }.into())
-}
-
-fn sealed_copy(program: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    // MFD_EXEC is Linux 6.3; before, every memfd is executable.
-    let copy = memfd(flags | libc::MFD_EXEC).or_else(|errno| match errno {
-        Errno(libc::EINVAL) => memfd(flags),
-        other => Err(other),
-    })?;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let got = read(program, &mut buffer)?;
-        if got == 0 {
-            break;
-        }
-        if !write_all(copy.as_raw_fd(), buffer.get(..got).unwrap_or(&[])) {
-            return Err(Errno(libc::EIO));
-        }
-    }
-    let seals = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
-    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    // One that can write would make exec fail with ETXTBSY.
-    let read_only = openat_root(path.as_bytes(), libc::O_RDONLY)?;
-    // SAFETY: a live descriptor and flags.
-    done(unsafe { libc::fcntl(copy.as_raw_fd(), libc::F_ADD_SEALS, seals) }.into())?;
-    Ok(read_only)
-}
-
-fn exec(program: &OwnedFd, arguments: &[Vec<u8>], keep: &[BorrowedFd<'_>]) -> Errno {
-    let words: Result<Vec<CString>> = std::iter::once(&b"portolan-helper"[..])
-        .chain(arguments.iter().map(Vec::as_slice))
-        .map(c_string)
-        .collect();
-    let words = match words {
-        Ok(words) => words,
-        Err(errno) => return errno,
-    };
-    let mut pointers: Vec<*const libc::c_char> = words.iter().map(|word| word.as_ptr()).collect();
-    pointers.push(std::ptr::null());
-    let environment = [std::ptr::null::<libc::c_char>()];
-    for fd in keep {
-        // SAFETY: a live descriptor and a flag.
-        unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) };
-    }
-    let fd = program.as_raw_fd();
-    let (argv, envp) = (pointers.as_ptr(), environment.as_ptr());
-    // SAFETY: both arrays end with a null pointer; they and their strings live through the call.
-    unsafe { libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), argv, envp, libc::AT_EMPTY_PATH) };
-    last()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The signal that ends a child which makes this system call, with zeroes for arguments, behind the filter.
-    fn signal_after(number: libc::c_long) -> i32 {
-        // SAFETY: the child makes system calls and ends; it takes no lock that another thread may hold.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            let filtered =
-                set_no_new_privileges().is_ok() && filter_calls(crate::filter::program().unwrap_or_default());
-            // SAFETY: zeroes name nothing: no descriptor but 0, no memory, no process but this one.
-            unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(i32::from(!filtered)) };
-        }
-        let mut status = 0;
-        // SAFETY: `status` lives through the call.
-        unsafe { libc::waitpid(child, &raw mut status, 0) };
-        assert!(libc::WIFSIGNALED(status) || libc::WEXITSTATUS(status) == 0, "the filter was not taken");
-        if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 }
-    }
-
-    #[test]
-    fn the_filter_ends_what_does_more_than_read() {
-        for number in [
-            libc::SYS_socket,
-            libc::SYS_execve,
-            libc::SYS_execveat,
-            libc::SYS_setns,
-            libc::SYS_unlinkat,
-            libc::SYS_ptrace,
-            libc::SYS_clone,
-            libc::SYS_mount,
-            libc::SYS_tgkill,
-            libc::SYS_mprotect,
-            libc::SYS_bpf,
-        ] {
-            assert_eq!(signal_after(number), libc::SIGSYS, "system call {number}");
-        }
-        for number in [libc::SYS_lseek, libc::SYS_close, libc::SYS_openat2, libc::SYS_getdents64] {
-            assert_eq!(signal_after(number), 0, "system call {number}");
-        }
-    }
 }

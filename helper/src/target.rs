@@ -3,11 +3,12 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use portolan_wire::code::{ErrorCode, Stage};
+use portolan_wire::ids::Ids;
 
 use crate::answer::Fault;
-use crate::owners::Owners;
-use crate::request::{Request, Whom};
-use crate::sys::{self, CAP_SYS_PTRACE, Errno};
+use crate::arguments::Whom;
+use crate::confine::CAP_SYS_PTRACE;
+use crate::sys::{self, Errno};
 
 /// The process that the request names, verified.
 #[derive(Debug)]
@@ -19,12 +20,12 @@ pub(crate) struct Target {
     pub(crate) mount_namespace: Option<u64>,
     /// Whether it lives in our pid namespace, and so can see us.
     pub(crate) sees_us: bool,
-    /// The ids that its user namespace maps.
-    pub(crate) owners: Owners,
+    /// The ids that its user namespace maps; `None` for all, when it is our own.
+    pub(crate) ids: Option<Ids>,
 }
 
-pub(crate) fn take(request: &Request) -> Result<Target, Fault> {
-    match request.whom {
+pub(crate) fn take(whom: Whom) -> Result<Target, Fault> {
+    match whom {
         Whom::Descriptors { pidfd, root } => {
             let bad = |errno| Fault::of_errno(Stage::Target, errno);
             let (pidfd, root) = (sys::adopt(pidfd).map_err(bad)?, sys::adopt(root).map_err(bad)?);
@@ -36,7 +37,7 @@ pub(crate) fn take(request: &Request) -> Result<Target, Fault> {
         Whom::Number { pid, start_time } => {
             let pidfd = sys::pidfd_open(pid).map_err(told)?;
             let directory = sys::open_path(format!("/proc/{pid}").as_bytes()).map_err(told)?;
-            check(&sys::read_small(directory.as_fd(), b"stat").map_err(told)?, start_time)?;
+            check(&sys::read_whole(directory.as_fd(), b"stat", SMALL).map_err(told)?, start_time)?;
             let seen = namespace(directory.as_fd(), b"ns/mnt").map_err(told)?;
             look(pidfd, None, &directory, Some(seen))
         }
@@ -59,14 +60,28 @@ fn look(
     seen: Option<u64>,
 ) -> Result<Target, Fault> {
     let sees_us = namespace(directory.as_fd(), b"ns/pid").map_err(told)? == own_pid_namespace();
-    let map = |name: &[u8]| sys::read_small(directory.as_fd(), name).map_err(told);
-    let owners = Owners::parse(&map(b"uid_map")?, &map(b"gid_map")?).map_err(told)?;
+    let ids = ids_of(directory.as_fd())?;
     let root = match root {
         Some(root) => root,
         None => sys::openat(directory.as_fd(), b"root", libc::O_PATH | libc::O_DIRECTORY).map_err(told)?,
     };
     sys::pidfd_probe(pidfd.as_fd()).map_err(told)?;
-    Ok(Target { pidfd, root, mount_namespace: seen, sees_us, owners })
+    Ok(Target { pidfd, root, mount_namespace: seen, sees_us, ids })
+}
+
+/// More than any of the small files of procfs has.
+const SMALL: usize = 32 * 1024;
+
+/// Our own user namespace shows its map as its parent sees it (`user_namespaces(7)`), and everything that we see is
+/// in it.
+fn ids_of(directory: BorrowedFd<'_>) -> Result<Option<Ids>, Fault> {
+    let own = sys::open_path(b"/proc/self").and_then(|own| namespace(own.as_fd(), b"ns/user"));
+    if own.is_ok_and(|own| namespace(directory, b"ns/user") == Ok(own)) {
+        return Ok(None);
+    }
+    let map = |name: &[u8]| sys::read_whole(directory, name, SMALL).map_err(told);
+    let ids = Ids::parse(&map(b"uid_map")?, &map(b"gid_map")?);
+    ids.map(Some).map_err(|_| Fault::new(Stage::Target, ErrorCode::Io))
 }
 
 fn check(stat: &[u8], start_time: Option<u64>) -> Result<(), Fault> {
@@ -84,7 +99,7 @@ fn check(stat: &[u8], start_time: Option<u64>) -> Result<(), Fault> {
 /// The number behind a pidfd (`pidfd_open(2)`): -1 once the process is gone.
 fn number_of(pidfd: BorrowedFd<'_>) -> Result<i32, Errno> {
     let own = sys::open_path(b"/proc/self/fdinfo")?;
-    let text = sys::read_small(own.as_fd(), pidfd.as_raw_fd().to_string().as_bytes())?;
+    let text = sys::read_whole(own.as_fd(), pidfd.as_raw_fd().to_string().as_bytes(), SMALL)?;
     let line = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Pid:"));
     let number = line.and_then(|l| std::str::from_utf8(l).ok()).and_then(|l| l.trim().parse().ok());
     number.filter(|pid| *pid > 0).ok_or(Errno(libc::ESRCH))

@@ -17,6 +17,7 @@ Examples:
   portolan scan                                      the chart
   portolan cat web /etc/nginx/nginx.conf             a file inside the container 'web'
   portolan glob web '/etc/nginx/conf.d/*.conf'       the files that its include means
+  portolan tail web /var/log/nginx/access.log -f     a log, through its rotations
   portolan dial cache 127.0.0.1:6379                 talk to a port of its loopback
   portolan explain 4242                              why pid 4242 belongs where it does
   portolan doctor                                    what works here, and what is missing
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Cat(Cat),
     /// The paths that match a pattern inside a container, one a line
     Glob(Glob),
+    /// The last lines of a file inside a container, and what is appended to it
+    Tail(Tail),
     /// Join standard input and output to a socket made inside a container
     Dial(Dial),
     /// Why a process belongs to its container
@@ -113,6 +116,9 @@ pub(crate) struct Cat {
     /// Join the container's pid namespace too, so that /proc/self leads somewhere
     #[arg(long)]
     pub(crate) pid_namespace: bool,
+    /// Also on FUSE and network file systems, whose server may never answer
+    #[arg(long)]
+    pub(crate) any_file_system: bool,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +144,44 @@ pub(crate) struct Glob {
     /// Give up after so many milliseconds
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout_ms: u64,
+    /// Look into FUSE and network file systems too, whose server may never answer
+    #[arg(long)]
+    pub(crate) any_file_system: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan tail web /var/log/nginx/error.log
+  portolan tail web /var/log/nginx/access.log -n 100 -f
+
+With -f it goes on until it is interrupted, the output is closed, or the container is gone. A file that is renamed
+is read to its end before the next one, one that is cut is read from its start, and one that is deleted is waited
+for; each is told on standard error. Nothing of the container is held open between two looks.")]
+pub(crate) struct Tail {
+    /// Container name, id or unique prefix of it, or pid:N
+    pub(crate) target: String,
+    /// The file, as an absolute path inside
+    #[arg(value_hint = ValueHint::Other)]
+    pub(crate) path: PathBuf,
+    /// Begin with so many of the last lines
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    pub(crate) lines: u64,
+    /// Go on with what is appended
+    #[arg(short = 'f', long)]
+    pub(crate) follow: bool,
+    /// With -f: look again after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) interval_ms: u64,
+    /// Print at most so many bytes of the last lines
+    #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_bytes: u64,
+    /// Give up a look after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout_ms: u64,
+    /// Also on FUSE and network file systems, whose server may never answer
+    #[arg(long)]
+    pub(crate) any_file_system: bool,
 }
 
 #[derive(Debug, Args)]

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Scan(options) => command::scan::run(&options),
         Command::Cat(options) => command::cat::run(&options),
         Command::Glob(options) => command::glob::run(&options),
+        Command::Tail(options) => command::tail::run(&options),
         Command::Dial(options) => command::dial::run(&options),
         Command::Explain(options) => command::explain::run(&options),
         Command::Doctor => command::doctor::run(),

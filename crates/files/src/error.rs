@@ -10,7 +10,10 @@ use portolan_linux::privilege::Capability;
 use portolan_wire::WireError;
 use portolan_wire::code::{self, ErrorCode, LimitKind, Stage};
 use portolan_wire::frame::Failure;
+use portolan_wire::limits::MAX_PATH;
 use portolan_wire::pattern::PatternError;
+
+use crate::server::NoServer;
 
 /// A request that was not answered, or not in full.
 #[derive(Debug)]
@@ -38,6 +41,9 @@ enum Cause {
     Pattern(PatternError),
     NoHelper(Vec<PathBuf>),
     Died(Option<std::process::ExitStatus>),
+    FileSystem(code::FileSystem),
+    Io(std::io::Error),
+    Server(std::sync::Arc<portolan_linux::Error>),
     Words(&'static str),
 }
 
@@ -47,6 +53,19 @@ pub(crate) struct About<'a> {
     pub(crate) operation: &'static str,
     pub(crate) pid: i32,
     pub(crate) path: &'a [u8],
+}
+
+impl About<'_> {
+    /// Whether the path or pattern can be one.
+    pub(crate) fn check(self) -> crate::Result<()> {
+        if self.path.first() != Some(&b'/') {
+            return Err(Error::invalid(self, "a path must begin with a slash"));
+        }
+        if self.path.len() > MAX_PATH || self.path.contains(&0) {
+            return Err(Error::invalid(self, "a path has at most 4095 bytes, none of them NUL"));
+        }
+        Ok(())
+    }
 }
 
 impl Error {
@@ -115,12 +134,44 @@ impl Error {
         Self::new(ErrorKind::HelperDied, about, Cause::Died(status))
     }
 
+    pub(crate) fn bare(kind: ErrorKind, about: About<'_>) -> Self {
+        Self::new(kind, about, Cause::Kind)
+    }
+
+    pub(crate) fn io(about: About<'_>, error: std::io::Error) -> Self {
+        let kind = match error.raw_os_error() {
+            // EMFILE, ENFILE.
+            Some(23 | 24) => ErrorKind::Limit(Limit::Descriptors),
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, about, Cause::Io(error))
+    }
+
+    /// A request that the protocol cannot hold.
+    pub(crate) fn too_much(about: About<'_>, error: WireError) -> Self {
+        Self::new(ErrorKind::InvalidInput, about, Cause::Wire(error))
+    }
+
+    pub(crate) fn no_server(about: About<'_>, why: NoServer) -> Self {
+        match why {
+            NoServer::Start(error) => Self::new(error.kind(), about, Cause::Server(error)),
+            NoServer::Os(errno) => Self::io(about, std::io::Error::from_raw_os_error(errno)),
+            NoServer::Ended(status) => Self::died(about, status),
+            NoServer::Broken(error) => Self::wire(about, error),
+            NoServer::TimedOut => Self::timeout(about),
+        }
+    }
+
     pub(crate) fn changed(about: About<'_>) -> Self {
         Self::new(ErrorKind::TargetChanged, about, Cause::Kind)
     }
 
     pub(crate) fn told(about: About<'_>, failure: &Failure) -> Self {
-        let cause = Cause::Helper { stage: failure.stage, errno: failure.errno.into() };
+        let file_system = u8::try_from(failure.detail).ok().and_then(|n| code::FileSystem::try_from(n).ok());
+        let cause = match file_system {
+            Some(kind) if failure.code == ErrorCode::UnsupportedFs => Cause::FileSystem(kind),
+            _ => Cause::Helper { stage: failure.stage, errno: failure.errno.into() },
+        };
         Self::new(kind_of(failure), about, cause)
     }
 }
@@ -156,6 +207,8 @@ fn kind_of(failure: &Failure) -> ErrorKind {
         ErrorCode::Unsupported => ErrorKind::Unsupported(Feature::Kernel),
         ErrorCode::InvalidInput => ErrorKind::InvalidInput,
         ErrorCode::NameTooLong => ErrorKind::NameTooLong,
+        ErrorCode::UnsupportedFs => ErrorKind::UnsupportedFs,
+        ErrorCode::NotConfined => ErrorKind::Unsupported(Feature::Confinement),
         _ => ErrorKind::Io,
     }
 }
@@ -190,15 +243,15 @@ impl fmt::Display for Error {
         }
         match cause {
             Cause::Kind => Ok(()),
-            Cause::Linux(error) => match error.errno() {
-                Some(errno) => write!(
-                    f,
-                    " (while trying to {}: {})",
-                    error.call(),
-                    std::io::Error::from_raw_os_error(errno)
-                ),
-                None => Ok(()),
-            },
+            Cause::Linux(error) => told_by_linux(f, error),
+            Cause::Server(error) => told_by_linux(f, error),
+            Cause::Io(error) => write!(f, " ({error})"),
+            Cause::FileSystem(kind) if kind.is_kernel() => {
+                write!(f, " ({kind}; it is read by a path that begins with /proc or /sys)")
+            }
+            Cause::FileSystem(kind) => {
+                write!(f, " ({kind}; its server may never answer: ask for any file system to read it)")
+            }
             Cause::Helper { errno: 0, .. } => Ok(()),
             Cause::Helper { stage, errno } => {
                 write!(f, " (while {stage}: {})", std::io::Error::from_raw_os_error(*errno))
@@ -219,10 +272,22 @@ impl fmt::Display for Error {
     }
 }
 
+fn told_by_linux(f: &mut fmt::Formatter<'_>, error: &portolan_linux::Error) -> fmt::Result {
+    match error.errno() {
+        Some(errno) => {
+            let why = std::io::Error::from_raw_os_error(errno);
+            write!(f, " (while trying to {}: {why})", error.call())
+        }
+        None => Ok(()),
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.cause {
             Cause::Linux(error) => Some(error),
+            Cause::Server(error) => Some(&**error),
+            Cause::Io(error) => Some(error),
             Cause::Wire(error) => Some(error),
             Cause::Pattern(error) => Some(error),
             _ => None,

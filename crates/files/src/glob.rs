@@ -8,11 +8,13 @@ use std::time::Duration;
 use portolan_linux::Process;
 use portolan_linux::error::{ErrorKind, FileKind};
 use portolan_wire::frame::Hello;
-use portolan_wire::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_TIMEOUT_MS, Limits};
+use portolan_wire::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_TIMEOUT_MS};
 use portolan_wire::pattern::Pattern;
+use portolan_wire::request::{Action, Operation, Request};
 
+use crate::answer::Part;
 use crate::error::About;
-use crate::request::Request;
+use crate::exchange::Broken;
 use crate::{Error, Files, Result};
 
 /// How a pattern is expanded.
@@ -23,6 +25,8 @@ pub struct GlobOptions {
     pub max_entries: u64,
     /// Answer within this time; two seconds by default.
     pub timeout: Duration,
+    /// Look into FUSE and network file systems too; see [`ReadOptions`](crate::ReadOptions::any_file_system).
+    pub any_file_system: bool,
     /// Join the container's pid namespace; see [`ReadOptions`](crate::ReadOptions::pid_namespace).
     pub pid_namespace: bool,
 }
@@ -32,6 +36,7 @@ impl Default for GlobOptions {
         Self {
             max_entries: DEFAULT_MAX_ENTRIES,
             timeout: Duration::from_millis(DEFAULT_TIMEOUT_MS),
+            any_file_system: false,
             pid_namespace: false,
         }
     }
@@ -48,6 +53,25 @@ impl GlobOptions {
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// The same, also in FUSE and network file systems.
+    #[must_use]
+    pub fn any_file_system(self) -> Self {
+        Self { any_file_system: true, ..self }
+    }
+
+    pub(crate) fn request(&self, about: About<'_>) -> Result<Request> {
+        Pattern::parse(about.path).map_err(|e| Error::pattern(about, e))?;
+        about.check()?;
+        let action = Action::Glob { max_entries: self.max_entries };
+        Ok(Request {
+            max_bytes: 0,
+            max_entries: self.max_entries,
+            any_file_system: self.any_file_system,
+            operations: vec![Operation { action, path: about.path.to_vec() }],
+            ..Request::default()
+        })
     }
 }
 
@@ -69,7 +93,7 @@ pub struct Matches {
     pub entries: Vec<Entry>,
     /// Set when a limit or the deadline ended the search: the entries are true, but there are more.
     pub incomplete: Option<Error>,
-    /// Directories that could not be looked into for want of permission.
+    /// Directories that were not looked into: for want of permission, or because of their file system.
     pub skipped: u32,
     /// What the helper had given up when it looked.
     pub helper: Hello,
@@ -102,32 +126,45 @@ impl Files {
     ) -> Result<Matches> {
         let pattern = pattern.as_ref().as_bytes();
         let about = About { operation: "expand", pid: process.pid(), path: pattern };
-        Pattern::parse(pattern).map_err(|e| Error::pattern(about, e))?;
-        let max_entries = options.max_entries.to_string();
-        let request = Request {
-            about,
-            command: "glob",
-            arguments: vec![OsStr::new("--max-entries"), OsStr::new(&max_entries)],
-            limits: Limits { max_bytes: 0, max_entries: options.max_entries },
-            timeout: options.timeout,
-            pid_namespace: options.pid_namespace,
+        let request = options.request(about)?;
+        let received = if options.pid_namespace {
+            self.one_shot(process, about, &request, options.timeout)?
+        } else {
+            self.exchange(process, about, request, options.timeout)?
         };
-        let answer = self.run(process, &request)?;
-        let incomplete = match answer.failure.map(|failure| Error::told(about, &failure)) {
-            // The search itself was under way; before, there is nothing to keep.
-            Some(error) if matches!(error.kind(), ErrorKind::Limit(_) | ErrorKind::Timeout) => Some(error),
-            Some(error) => return Err(error),
-            None => None,
-        };
-        let entries = answer.entries.into_iter().map(|(path, kind)| Entry {
-            path: OsString::from_vec(path).into(),
-            kind: crate::error::file_kind(kind),
+        let (hello, part, broken) = received.single(about)?;
+        Matches::of_part(about, hello, part, broken)
+    }
+}
+
+impl Matches {
+    /// From the answer to one operation.
+    pub(crate) fn of_part(
+        about: About<'_>,
+        helper: Hello,
+        part: Part,
+        broken: Option<Broken>,
+    ) -> Result<Self> {
+        let (skipped, incomplete) = ended(about, &part, broken)?;
+        let entries = part.entries.into_iter().map(|found| Entry {
+            path: OsString::from_vec(found.path).into(),
+            kind: crate::error::file_kind(found.kind),
         });
-        Ok(Matches {
-            entries: entries.collect(),
-            incomplete,
-            skipped: answer.end.skipped,
-            helper: answer.hello,
-        })
+        Ok(Self { entries: entries.collect(), incomplete, skipped, helper })
+    }
+}
+
+/// How a search ended. What was found before a limit or the deadline was met is true, and is kept; before the search
+/// began, there is nothing to keep.
+pub(crate) fn ended(about: About<'_>, part: &Part, broken: Option<Broken>) -> Result<(u32, Option<Error>)> {
+    let error = match &part.end {
+        Some(Ok(end)) => return Ok((end.skipped, None)),
+        Some(Err(failure)) => Error::told(about, failure),
+        None => broken.unwrap_or(Broken::Died(None)).error(about),
+    };
+    match error.kind() {
+        ErrorKind::Limit(_) => Ok((0, Some(error))),
+        ErrorKind::Timeout if part.end.is_some() || !part.entries.is_empty() => Ok((0, Some(error))),
+        _ => Err(error),
     }
 }

@@ -1,17 +1,19 @@
 //! Reading one file.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use portolan_linux::Process;
-use portolan_wire::frame::Hello;
-use portolan_wire::limits::{DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_MS, Limits};
+use portolan_wire::WireError;
+use portolan_wire::frame::{self, End, Hello};
+use portolan_wire::limits::{DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_MS};
+use portolan_wire::request::{Action, Operation, Read, Request};
 
+use crate::answer::Part;
 use crate::error::About;
-use crate::request::Request;
-use crate::{Error, Files, Result};
+use crate::exchange::{Broken, Received};
+use crate::{Error, Files, Result, Stat};
 
 /// How a file is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub struct ReadOptions {
     pub offset: u64,
     /// Answer within this time; two seconds by default.
     pub timeout: Duration,
+    /// Read on FUSE and network file systems too. Their server may never answer, and then not even a killed helper
+    /// ends: [`Files::stuck`].
+    pub any_file_system: bool,
     /// Join the container's pid namespace, so that `/proc/self` and `/proc/thread-self` lead somewhere. The
     /// container can then see the helper and end it.
     pub pid_namespace: bool,
@@ -37,6 +42,7 @@ impl Default for ReadOptions {
             prefix: false,
             offset: 0,
             timeout: Duration::from_millis(DEFAULT_TIMEOUT_MS),
+            any_file_system: false,
             pid_namespace: false,
         }
     }
@@ -67,6 +73,12 @@ impl ReadOptions {
         Self { timeout, ..self }
     }
 
+    /// The same, also on FUSE and network file systems.
+    #[must_use]
+    pub fn any_file_system(self) -> Self {
+        Self { any_file_system: true, ..self }
+    }
+
     /// The same, joining the pid namespace.
     #[must_use]
     pub fn pid_namespace(self) -> Self {
@@ -82,6 +94,10 @@ pub struct Content {
     pub bytes: Vec<u8>,
     /// The file's size when it was opened; 0 for files of `/proc` and `/sys`.
     pub size: u64,
+    /// Where in the file the bytes begin.
+    pub offset: u64,
+    /// What the file was when it was opened.
+    pub stat: Stat,
     /// Whether the file goes on after these bytes; only ever true with [`ReadOptions::prefix`].
     pub truncated: bool,
     /// What the helper had given up when it read.
@@ -95,9 +111,11 @@ impl Files {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), [`NotRegular`](crate::ErrorKind::NotRegular) (directory, FIFO,
     /// device, socket: none is opened), [`SymlinkLoop`](crate::ErrorKind::SymlinkLoop),
-    /// [`MagicLink`](crate::ErrorKind::MagicLink), [`Limit`](crate::ErrorKind::Limit) with the file's size,
+    /// [`MagicLink`](crate::ErrorKind::MagicLink), [`UnsupportedFs`](crate::ErrorKind::UnsupportedFs) (FUSE, network
+    /// file systems, and `/proc` or `/sys` by way of a link: none is asked), [`Limit`](crate::ErrorKind::Limit) with the file's size,
     /// [`TargetGone`](crate::ErrorKind::TargetGone), [`MissingPrivilege`](crate::ErrorKind::MissingPrivilege),
-    /// [`Timeout`](crate::ErrorKind::Timeout), [`InvalidInput`](crate::ErrorKind::InvalidInput) for a path that is
+    /// [`Timeout`](crate::ErrorKind::Timeout), [`Busy`](crate::ErrorKind::Busy),
+    /// [`HelperDied`](crate::ErrorKind::HelperDied), [`InvalidInput`](crate::ErrorKind::InvalidInput) for a path that is
     /// relative, too long or holds a NUL.
     ///
     /// # Example
@@ -113,25 +131,66 @@ impl Files {
     pub fn read(&self, process: &Process, path: impl AsRef<Path>, options: &ReadOptions) -> Result<Content> {
         let path = path.as_ref().as_os_str().as_bytes();
         let about = About { operation: "read", pid: process.pid(), path };
-        let numbers = [options.max_bytes.to_string(), options.offset.to_string()];
-        let [max_bytes, offset] = numbers.each_ref().map(OsStr::new);
-        let mut arguments = vec![OsStr::new("--max-bytes"), max_bytes, OsStr::new("--offset"), offset];
-        if options.prefix {
-            arguments.push(OsStr::new("--prefix"));
-        }
-        let request = Request {
-            about,
-            command: "read",
-            arguments,
-            limits: Limits { max_bytes: options.max_bytes, max_entries: 0 },
-            timeout: options.timeout,
-            pid_namespace: options.pid_namespace,
+        let request = options.request(about)?;
+        let received = if options.pid_namespace {
+            self.one_shot(process, about, &request, options.timeout)?
+        } else {
+            self.exchange(process, about, request, options.timeout)?
         };
-        let answer = self.run(process, &request)?;
-        if let Some(failure) = answer.failure {
-            return Err(Error::told(about, &failure));
+        Content::of(about, received)
+    }
+}
+
+impl ReadOptions {
+    pub(crate) fn request(&self, about: About<'_>) -> Result<Request> {
+        about.check()?;
+        let Self { max_bytes, offset, prefix, .. } = *self;
+        let action = Action::Read(Read { max_bytes, offset, prefix });
+        if offset > i64::MAX.unsigned_abs() {
+            return Err(Error::invalid(about, "no file has so many bytes"));
         }
-        let end = answer.end;
-        Ok(Content { bytes: answer.bytes, size: end.size, truncated: end.truncated, helper: answer.hello })
+        Ok(Request {
+            max_bytes,
+            max_entries: 0,
+            any_file_system: self.any_file_system,
+            operations: vec![Operation { action, path: about.path.to_vec() }],
+            ..Request::default()
+        })
+    }
+}
+
+impl Content {
+    /// From the answer to a request for one file.
+    pub(crate) fn of(about: About<'_>, received: Received) -> Result<Self> {
+        let (hello, part, broken) = received.single(about)?;
+        Self::of_part(about, hello, part, broken)
+    }
+
+    /// From the answer to one operation.
+    pub(crate) fn of_part(
+        about: About<'_>,
+        hello: Hello,
+        part: Part,
+        broken: Option<Broken>,
+    ) -> Result<Self> {
+        match part.end {
+            Some(Ok(end)) => Self::new(about, hello, part.stat, part.bytes, end),
+            Some(Err(failure)) => Err(Error::told(about, &failure)),
+            None => Err(broken.unwrap_or(Broken::Died(None)).error(about)),
+        }
+    }
+
+    pub(crate) fn new(
+        about: About<'_>,
+        helper: Hello,
+        stat: Option<frame::Stat>,
+        bytes: Vec<u8>,
+        end: End,
+    ) -> Result<Self> {
+        let Some(stat) = stat else {
+            return Err(Error::wire(about, WireError::OutOfOrder));
+        };
+        let (offset, stat) = (stat.offset, Stat::of(&stat));
+        Ok(Self { bytes, size: end.size, offset, stat, truncated: end.truncated, helper })
     }
 }

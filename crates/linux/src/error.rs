@@ -121,6 +121,8 @@ pub enum Feature {
     Kernel,
     /// A thread of this process cannot come home from another network namespace.
     Homecoming,
+    /// Less could be given up inside than was demanded.
+    Confinement,
 }
 
 impl fmt::Display for ErrorKind {
@@ -187,6 +189,7 @@ impl fmt::Display for Feature {
             Self::KernelThread => "a kernel thread has no files and no network of its own",
             Self::Kernel => "this kernel does not have it",
             Self::Homecoming => "this thread could not come home from another network namespace",
+            Self::Confinement => "less could be given up here than is demanded",
         })
     }
 }

@@ -24,8 +24,15 @@ pub struct SealedExe {
     memory: Option<OwnedFd>,
 }
 
-/// Nothing that we start is larger.
-const MAX_SIZE: u64 = 64 * 1024 * 1024;
+/// Where the standard output of what is started goes.
+#[derive(Debug, Clone, Copy)]
+enum Output {
+    Piped,
+    Closed,
+}
+
+/// Nothing that we start is larger, not even an agent that is its own helper.
+const MAX_SIZE: u64 = 512 * 1024 * 1024;
 const NAME: &CStr = c"portolan-helper";
 
 impl SealedExe {
@@ -78,25 +85,47 @@ impl SealedExe {
     /// [`ErrorKind::Unsupported`] when executing memory is refused and so is the file; [`ErrorKind::Limit`] when
     /// no descriptor is left; [`ErrorKind::Io`] when the kernel has no room for another process.
     pub fn spawn(&self, arguments: &[&OsStr], inherit: &[BorrowedFd<'_>]) -> Result<Child> {
+        self.spawn_with(arguments, inherit, Output::Piped)
+    }
+
+    /// The same, with its output closed as well: for a program that speaks over a descriptor that it inherits.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_silent(&self, arguments: &[&OsStr], inherit: &[BorrowedFd<'_>]) -> Result<Child> {
+        self.spawn_with(arguments, inherit, Output::Closed)
+    }
+
+    fn spawn_with(&self, arguments: &[&OsStr], inherit: &[BorrowedFd<'_>], output: Output) -> Result<Child> {
         if let Some(memory) = &self.memory {
             // In the child the number is the same, and the link is followed before close-on-exec acts.
             let program = format!("/proc/self/fd/{}", memory.as_raw_fd());
-            match self.start(OsStr::new(&program), arguments, inherit) {
+            match self.start(OsStr::new(&program), arguments, inherit, output) {
                 Err(e) if e.raw_os_error() == Some(libc::EACCES) => {}
                 other => return other.map_err(|e| self.failed(e)),
             }
         }
-        self.start(self.path.as_os_str(), arguments, inherit).map_err(|e| {
+        self.start(self.path.as_os_str(), arguments, inherit, output).map_err(|e| {
             let refused = e.raw_os_error() == Some(libc::EACCES);
             let error = self.failed(e);
             if refused { error.with_kind(ErrorKind::Unsupported(Feature::MemfdExec)) } else { error }
         })
     }
 
-    fn start(&self, program: &OsStr, arguments: &[&OsStr], inherit: &[BorrowedFd<'_>]) -> io::Result<Child> {
+    fn start(
+        &self,
+        program: &OsStr,
+        arguments: &[&OsStr],
+        inherit: &[BorrowedFd<'_>],
+        output: Output,
+    ) -> io::Result<Child> {
+        let output = match output {
+            Output::Piped => Stdio::piped(),
+            Output::Closed => Stdio::null(),
+        };
         let mut command = Command::new(program);
         command.arg0("portolan-helper").args(arguments).env_clear().current_dir("/");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
         sys::spawn_with(command, inherit)
     }
 

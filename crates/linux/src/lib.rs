@@ -23,6 +23,7 @@
 //! - [`process`]: a process that cannot be taken for another, and what `/proc` says of it
 //! - [`namespace`]: kinds of namespaces and their identity
 //! - [`netns`]: sockets born in a network namespace, the caller's thread brought home
+//! - [`pass`]: messages with descriptors to a process of ours
 //! - [`sock_diag`]: the listeners of a network namespace, from the kernel's own dump
 //! - [`uts`]: the host name that a process sees
 //! - [`wait`]: waiting for a descriptor, but not past a deadline
@@ -36,6 +37,7 @@ pub mod error;
 pub mod exe;
 pub mod namespace;
 pub mod netns;
+pub mod pass;
 pub mod privilege;
 pub mod process;
 pub mod sock_diag;

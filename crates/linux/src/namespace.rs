@@ -1,6 +1,10 @@
 //! Kinds of namespaces and their identity (`namespaces(7)`).
 
 use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::OnceLock;
 
 /// A kind of namespace that portolan looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +79,29 @@ impl NamespaceId {
     #[must_use]
     pub const fn inode(self) -> u64 {
         self.0
+    }
+
+    /// Of an opened namespace.
+    ///
+    /// # Errors
+    /// Those of `fstat(2)`.
+    pub fn of_descriptor(namespace: impl AsFd) -> io::Result<Self> {
+        crate::sys::inode(namespace).map(Self)
+    }
+
+    /// Of the user namespace that this program is in: with more than one thread it stays there for good
+    /// (`setns(2)`).
+    ///
+    /// # Errors
+    /// Those of `readlink(2)`.
+    pub fn own_user() -> io::Result<Self> {
+        static OWN: OnceLock<NamespaceId> = OnceLock::new();
+        if let Some(own) = OWN.get() {
+            return Ok(*own);
+        }
+        let link = std::fs::read_link("/proc/self/ns/user")?;
+        let own = Self::of_link(link.as_os_str().as_bytes()).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(*OWN.get_or_init(|| own))
     }
 
     /// From the text of a link such as `net:[4026531833]`.

@@ -52,3 +52,21 @@ pub fn until(fd: impl AsFd, ready: Ready, deadline: Option<Instant>) -> io::Resu
         }
     }
 }
+
+/// Whether nobody can write to a pipe any more; what was written before may still be in it.
+///
+/// # Example
+/// ```
+/// let (reader, writer) = std::io::pipe()?;
+/// assert!(!portolan_linux::wait::hung_up(&reader));
+/// drop(writer);
+/// assert!(portolan_linux::wait::hung_up(&reader));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use]
+pub fn hung_up(pipe: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
+    let polled = poll(&mut fds, PollTimeout::ZERO);
+    let [fd] = fds;
+    polled.is_ok() && fd.any().unwrap_or(true)
+}

@@ -46,7 +46,10 @@ pub use host::Host;
 pub use target::Target;
 
 pub use portolan_dial::Dialer;
-pub use portolan_files::{Content, Files, GlobOptions, Matches, ReadOptions};
+pub use portolan_files::{
+    Batch, Content, Event, Files, GlobOptions, Included, Matches, Operation, Outcome, ReadOptions, Stat,
+    Tail, TailOptions,
+};
 pub use portolan_linux::error::{Escaped, Feature, FileKind, Limit, NetError};
 pub use portolan_linux::privilege::Capability;
 pub use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId};

@@ -68,6 +68,10 @@ numbered! {
         NameTooLong = 14 => "a name is too long",
         /// Reading failed half way; the errno says how.
         Io = 15 => "input or output failed",
+        /// The path leads to a file system that is not read unless asked for; the detail is a [`FileSystem`].
+        UnsupportedFs = 16 => "a file system that is not read unless asked for",
+        /// Less could be given up than the request demands.
+        NotConfined = 17 => "less could be given up than is demanded",
     }
 }
 
@@ -88,6 +92,8 @@ numbered! {
         Read = 6 => "reading",
         /// Expanding the pattern.
         Glob = 7 => "expanding the pattern",
+        /// Looking at the file's inode.
+        Stat = 8 => "looking at the file",
     }
 }
 
@@ -124,6 +130,65 @@ numbered! {
         Entries = 2 => "entries",
         /// The depth cap of a glob.
         Depth = 3 => "depth",
+    }
+}
+
+numbered! {
+    /// Kinds of file systems that are not read unless the request says so.
+    FileSystem: u8 {
+        /// Mounted while the request was under way, or of a type that the kernel does not tell.
+        Unknown = 0 => "of unknown type",
+        /// FUSE: any process may be its server, and need never answer.
+        Fuse = 1 => "FUSE",
+        /// NFS, of any version.
+        Nfs = 2 => "NFS",
+        /// CIFS and SMB.
+        Cifs = 3 => "CIFS",
+        /// 9p.
+        NineP = 4 => "9p",
+        /// Ceph.
+        Ceph = 5 => "Ceph",
+        /// autofs: looking at it mounts something.
+        Autofs = 6 => "autofs",
+        /// Another file system that a server elsewhere answers for.
+        Network = 7 => "a network file system",
+        /// procfs, reached by another way than a path that begins with `/proc`.
+        Proc = 8 => "proc",
+        /// sysfs, reached by another way than a path that begins with `/sys`.
+        Sysfs = 9 => "sysfs",
+        /// Another interface of the kernel that looks like files (debugfs, tracefs, cgroup, and the like).
+        Kernel = 10 => "an interface of the kernel",
+    }
+}
+
+impl FileSystem {
+    /// The verdict over a file system type as `/proc/self/mountinfo` names it (`proc_pid_mountinfo(5)`); `None`
+    /// for those that are read: they answer by themselves.
+    #[must_use]
+    pub fn of_type(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"fuse" | b"fuseblk" => Self::Fuse,
+            b"nfs" | b"nfs4" => Self::Nfs,
+            b"cifs" | b"smb3" | b"smbfs" => Self::Cifs,
+            b"9p" => Self::NineP,
+            b"ceph" => Self::Ceph,
+            b"autofs" => Self::Autofs,
+            b"afs" | b"coda" | b"lustre" | b"gfs2" | b"ocfs2" | b"orangefs" | b"pvfs2" | b"beegfs"
+            | b"gpfs" | b"vboxsf" | b"vmhgfs" | b"prl_fs" | b"ncpfs" | b"glusterfs" => Self::Network,
+            b"proc" => Self::Proc,
+            b"sysfs" => Self::Sysfs,
+            b"debugfs" | b"tracefs" | b"securityfs" | b"cgroup" | b"cgroup2" | b"bpf" | b"configfs"
+            | b"pstore" | b"efivarfs" | b"fusectl" | b"binfmt_misc" | b"selinuxfs" | b"smackfs" | b"nsfs"
+            | b"pidfs" | b"resctrl" | b"rpc_pipefs" | b"nfsd" => Self::Kernel,
+            name if name.starts_with(b"fuse.") => Self::Fuse,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is an interface of the kernel, which a path may name literally.
+    #[must_use]
+    pub const fn is_kernel(self) -> bool {
+        matches!(self, Self::Proc | Self::Sysfs | Self::Kernel)
     }
 }
 

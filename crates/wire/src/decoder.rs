@@ -1,10 +1,11 @@
 //! Bytes to frames, with limits and the order that frames must have.
 //!
-//! The order: one hello; any number of data or entry frames; one end or one error; nothing more.
+//! The order: one hello; then for each operation of the request any number of data, entry, stat, file end and file
+//! error frames, and one end or one error; nothing more. Or one hello and one refused.
 
 use alloc::vec::Vec;
 
-use crate::frame::{End, Entry, Failure, Frame, HEADER, Hello};
+use crate::frame::{End, Entry, Failure, Frame, HEADER, Hello, Stat};
 use crate::limits::{Limits, MAX_PAYLOAD};
 use crate::{VERSION, WireError};
 
@@ -26,24 +27,43 @@ pub struct Decoder {
     used: usize,
     state: State,
     sequence: u32,
+    /// How many operations the request has, and how many of them are answered.
+    operations: u16,
+    operation: u16,
+    /// In the operation under way, and in those before.
     bytes: u64,
     entries: u64,
+    bytes_before: u64,
+    entries_before: u64,
+    /// In the included file under way.
+    file_bytes: u64,
     frames: u64,
     failed: Option<WireError>,
 }
 
 impl Decoder {
-    /// A decoder for one answer.
+    /// A decoder for the answer to one operation.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        Self::with_operations(limits, 1)
+    }
+
+    /// A decoder for the answer to a request of so many operations. The limits are for all of them together.
+    #[must_use]
+    pub fn with_operations(limits: Limits, operations: u16) -> Self {
         Self {
             limits,
             buffer: Vec::new(),
             used: 0,
             state: State::Start,
             sequence: 0,
+            operations,
+            operation: 0,
             bytes: 0,
             entries: 0,
+            bytes_before: 0,
+            entries_before: 0,
+            file_bytes: 0,
             frames: 0,
             failed: None,
         }
@@ -112,14 +132,21 @@ impl Decoder {
         if length > MAX_PAYLOAD {
             return Err(WireError::FrameTooLong(length));
         }
-        if flags != 0 || u16::from_le_bytes([op0, op1]) != 0 {
-            return Err(WireError::Unknown(flags.max(op0).max(op1)));
+        if flags != 0 {
+            return Err(WireError::Unknown(flags));
+        }
+        if u16::from_le_bytes([op0, op1]) != self.operation {
+            return Err(WireError::OutOfOrder);
         }
         if u32::from_le_bytes([s0, s1, s2, s3]) != self.sequence {
             return Err(WireError::OutOfOrder);
         }
         if (self.state == State::Start) != (kind == 1) {
             return Err(if self.state == State::Start { WireError::BadMagic } else { WireError::OutOfOrder });
+        }
+        // A request of no operations can only be refused.
+        if self.operations == 0 && !matches!(kind, 1 | 9) {
+            return Err(WireError::OutOfOrder);
         }
         let length = usize::try_from(length).map_err(|_| WireError::FrameTooLong(length))?;
         let Some(payload) = rest.get(..length) else {
@@ -128,14 +155,16 @@ impl Decoder {
         match parse(kind, payload)? {
             Frame::Hello(_) => self.state = State::Body,
             Frame::Data(data) => {
-                self.bytes = self.bytes.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
-                if self.bytes > self.limits.max_bytes {
+                let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                self.bytes = self.bytes.saturating_add(length);
+                self.file_bytes = self.file_bytes.saturating_add(length);
+                if self.bytes.saturating_add(self.bytes_before) > self.limits.max_bytes {
                     return Err(WireError::TooManyBytes);
                 }
             }
             Frame::Entry(_) => {
                 self.entries = self.entries.saturating_add(1);
-                if self.entries > self.limits.max_entries {
+                if self.entries.saturating_add(self.entries_before) > self.limits.max_entries {
                     return Err(WireError::TooManyEntries);
                 }
             }
@@ -143,12 +172,23 @@ impl Decoder {
                 if end.bytes != self.bytes || end.entries != self.entries {
                     return Err(WireError::BadCount);
                 }
-                self.state = State::Complete;
+                self.answered();
             }
-            Frame::Error(_) => self.state = State::Complete,
+            Frame::Error(_) => self.answered(),
+            Frame::Stat(_) => self.file_bytes = 0,
+            Frame::FileEnd(end) => {
+                if end.bytes != self.file_bytes || end.entries != 0 {
+                    return Err(WireError::BadCount);
+                }
+                self.file_bytes = 0;
+            }
+            Frame::FileError(_) => self.file_bytes = 0,
+            // Only before anything else: what is half done is answered for by its own operation.
+            Frame::Refused(_) if self.sequence == 1 => self.state = State::Complete,
+            Frame::Refused(_) => return Err(WireError::OutOfOrder),
         }
         self.frames = self.frames.saturating_add(1);
-        if self.frames > self.limits.max_frames() {
+        if self.frames > self.limits.max_frames(self.operations) {
             return Err(WireError::TooManyFrames);
         }
         self.sequence = self.sequence.wrapping_add(1);
@@ -159,14 +199,31 @@ impl Decoder {
     }
 }
 
+impl Decoder {
+    /// One operation has its last frame.
+    fn answered(&mut self) {
+        self.operation = self.operation.saturating_add(1);
+        if self.operation >= self.operations {
+            self.state = State::Complete;
+        }
+        self.bytes_before = self.bytes_before.saturating_add(core::mem::take(&mut self.bytes));
+        self.entries_before = self.entries_before.saturating_add(core::mem::take(&mut self.entries));
+        self.file_bytes = 0;
+    }
+}
+
 fn parse(kind: u8, payload: &[u8]) -> Result<Frame<'_>, WireError> {
-    const { assert!(VERSION == 1, "a new version needs its own table here") };
+    const { assert!(VERSION == 2, "a new version needs its own table here") };
     Ok(match kind {
         1 => Frame::Hello(Hello::read(payload)?),
         2 => Frame::Data(payload),
         3 => Frame::Entry(Entry::read(payload)?),
         4 => Frame::End(End::read(payload)?),
         5 => Frame::Error(Failure::read(payload)?),
+        6 => Frame::Stat(Stat::read(payload)?),
+        7 => Frame::FileEnd(End::read(payload)?),
+        8 => Frame::FileError(Failure::read(payload)?),
+        9 => Frame::Refused(Failure::read(payload)?),
         other => return Err(WireError::Unknown(other)),
     })
 }

@@ -1,11 +1,11 @@
-//! The header and the five kinds of frame.
+//! The header and the nine kinds of frame.
 //!
 //! Every frame is a header of twelve bytes and a payload, all numbers little-endian:
 //!
 //! | offset | size | what |
 //! |---|---|---|
 //! | 0 | 4 | length of the payload, at most [`MAX_PAYLOAD`] |
-//! | 4 | 1 | kind: 1 hello, 2 data, 3 entry, 4 end, 5 error |
+//! | 4 | 1 | kind: 1 hello, 2 data, 3 entry, 4 end, 5 error, 6 stat, 7 file end, 8 file error, 9 refused |
 //! | 5 | 1 | flags, zero |
 //! | 6 | 2 | which operation of the request, zero for the first |
 //! | 8 | 4 | sequence number, from zero |
@@ -50,11 +50,15 @@ pub mod posture {
     pub const PID_NAMESPACE: u16 = 1 << 3;
     /// The helper's executable is a sealed memfd, which nobody can change.
     pub const SEALED: u16 = 1 << 4;
+    /// Limits on resources are set (`setrlimit(2)`).
+    pub const LIMITED: u16 = 1 << 5;
+    /// It dies with whoever started it (`PR_SET_PDEATHSIG`), set again after it gave up its capabilities.
+    pub const DEATH_SIGNAL: u16 = 1 << 6;
     /// All bits of this version.
-    pub const ALL: u16 = (1 << 5) - 1;
+    pub const ALL: u16 = (1 << 7) - 1;
 }
 
-/// The last frame of an answer that is whole.
+/// The last frame of an operation, or of an included file, that is whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct End {
     /// Bytes in the data frames.
@@ -69,7 +73,7 @@ pub struct End {
     pub skipped: u32,
 }
 
-/// The last frame of an answer that is not whole.
+/// The last frame of an operation, an included file, or a request that is not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
     /// Why.
@@ -93,6 +97,35 @@ pub struct Entry<'a> {
     pub path: &'a [u8],
 }
 
+/// What the helper saw of a file before it read it (`statx(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: FileKind,
+    /// `st_mode`, with the bits of the kind.
+    pub mode: u32,
+    /// The owner's number, as the helper's user namespace has it.
+    pub user: u32,
+    /// The group's number.
+    pub group: u32,
+    /// Bytes; 0 for files of `/proc` and `/sys`.
+    pub size: u64,
+    /// The device that it lies on: major number in the upper half, minor in the lower.
+    pub device: u64,
+    /// The inode number.
+    pub inode: u64,
+    /// The last change of its content: seconds since 1970.
+    pub modified: i64,
+    /// The nanoseconds of that.
+    pub modified_nanos: u32,
+    /// Hard links.
+    pub links: u32,
+    /// When it was made, in nanoseconds since 1970; 0 when the file system does not say.
+    pub created: u64,
+    /// Where the data that follow begin.
+    pub offset: u64,
+}
+
 /// One frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,10 +136,18 @@ pub enum Frame<'a> {
     Data(&'a [u8]),
     /// One match of a glob.
     Entry(Entry<'a>),
-    /// The answer is whole.
+    /// The operation's answer is whole.
     End(End),
-    /// The answer is not whole.
+    /// The operation's answer is not whole.
     Error(Failure),
+    /// What a file is; data may follow.
+    Stat(Stat),
+    /// A file that an `include` found is whole; `entries` is 0.
+    FileEnd(End),
+    /// A file that an `include` found could not be read, or not in full.
+    FileError(Failure),
+    /// No operation could be begun.
+    Refused(Failure),
 }
 
 impl Frame<'_> {
@@ -117,14 +158,19 @@ impl Frame<'_> {
             Frame::Entry(_) => 3,
             Frame::End(_) => 4,
             Frame::Error(_) => 5,
+            Frame::Stat(_) => 6,
+            Frame::FileEnd(_) => 7,
+            Frame::FileError(_) => 8,
+            Frame::Refused(_) => 9,
         }
     }
 }
 
-/// Writes frames, counting their sequence numbers.
+/// Writes frames, counting their sequence numbers and the operations that they end.
 #[derive(Debug, Default)]
 pub struct Writer {
     sequence: u32,
+    operation: u16,
 }
 
 impl Writer {
@@ -134,7 +180,7 @@ impl Writer {
     /// [`WireError::FrameTooLong`] when the payload is over [`MAX_PAYLOAD`] or a path over [`MAX_PATH`];
     /// nothing is appended then.
     pub fn frame(&mut self, out: &mut Vec<u8>, frame: &Frame<'_>) -> Result<(), WireError> {
-        let mut fixed = [0_u8; 40];
+        let mut fixed = [0_u8; FIXED];
         let (head, tail): (&[u8], &[u8]) = match frame {
             Frame::Hello(hello) => (hello.write(&mut fixed), &[]),
             Frame::Data(data) => (&[], data),
@@ -144,25 +190,35 @@ impl Writer {
                 }
                 (fill(&mut fixed, &[&[entry.kind.number()]]), entry.path)
             }
-            Frame::End(end) => (end.write(&mut fixed), &[]),
-            Frame::Error(failure) => (failure.write(&mut fixed), &[]),
+            Frame::End(end) | Frame::FileEnd(end) => (end.write(&mut fixed), &[]),
+            Frame::Error(failure) | Frame::FileError(failure) | Frame::Refused(failure) => {
+                (failure.write(&mut fixed), &[])
+            }
+            Frame::Stat(stat) => (stat.write(&mut fixed), &[]),
         };
         let length = u32::try_from(head.len().saturating_add(tail.len())).unwrap_or(u32::MAX);
         if length > MAX_PAYLOAD {
             return Err(WireError::FrameTooLong(length));
         }
         out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&[frame.kind(), 0, 0, 0]);
+        out.extend_from_slice(&[frame.kind(), 0]);
+        out.extend_from_slice(&self.operation.to_le_bytes());
         out.extend_from_slice(&self.sequence.to_le_bytes());
         out.extend_from_slice(head);
         out.extend_from_slice(tail);
         self.sequence = self.sequence.wrapping_add(1);
+        if matches!(frame, Frame::End(_) | Frame::Error(_)) {
+            self.operation = self.operation.wrapping_add(1);
+        }
         Ok(())
     }
 }
 
+/// The longest payload of fixed fields.
+const FIXED: usize = 72;
+
 /// Puts the parts one after another into `to` and gives the part that was filled.
-fn fill<'a>(to: &'a mut [u8; 40], parts: &[&[u8]]) -> &'a [u8] {
+fn fill<'a>(to: &'a mut [u8; FIXED], parts: &[&[u8]]) -> &'a [u8] {
     let mut filled = 0_usize;
     for (slot, byte) in to.iter_mut().zip(parts.iter().flat_map(|part| part.iter())) {
         *slot = *byte;
@@ -172,7 +228,7 @@ fn fill<'a>(to: &'a mut [u8; 40], parts: &[&[u8]]) -> &'a [u8] {
 }
 
 impl Hello {
-    fn write<'a>(&self, to: &'a mut [u8; 40]) -> &'a [u8] {
+    fn write<'a>(&self, to: &'a mut [u8; FIXED]) -> &'a [u8] {
         fill(
             to,
             &[
@@ -217,7 +273,7 @@ impl Hello {
 }
 
 impl End {
-    fn write<'a>(&self, to: &'a mut [u8; 40]) -> &'a [u8] {
+    fn write<'a>(&self, to: &'a mut [u8; FIXED]) -> &'a [u8] {
         fill(
             to,
             &[
@@ -245,7 +301,7 @@ impl End {
 }
 
 impl Failure {
-    fn write<'a>(&self, to: &'a mut [u8; 40]) -> &'a [u8] {
+    fn write<'a>(&self, to: &'a mut [u8; FIXED]) -> &'a [u8] {
         fill(
             to,
             &[
@@ -276,6 +332,51 @@ impl Failure {
     }
 }
 
+impl Stat {
+    fn write<'a>(&self, to: &'a mut [u8; FIXED]) -> &'a [u8] {
+        fill(
+            to,
+            &[
+                &[self.kind.number(), 0, 0, 0],
+                &self.mode.to_le_bytes(),
+                &self.user.to_le_bytes(),
+                &self.group.to_le_bytes(),
+                &self.size.to_le_bytes(),
+                &self.device.to_le_bytes(),
+                &self.inode.to_le_bytes(),
+                &self.modified.to_le_bytes(),
+                &self.modified_nanos.to_le_bytes(),
+                &self.links.to_le_bytes(),
+                &self.created.to_le_bytes(),
+                &self.offset.to_le_bytes(),
+            ],
+        )
+    }
+
+    pub(crate) fn read(payload: &[u8]) -> Result<Self, WireError> {
+        let mut fields = Fields(payload);
+        let [kind, zeros @ ..] = fields.take::<4>()?;
+        if zeros != [0; 3] {
+            return Err(WireError::Unknown(u8::MAX));
+        }
+        let stat = Self {
+            kind: FileKind::try_from(kind)?,
+            mode: u32::from_le_bytes(fields.take()?),
+            user: u32::from_le_bytes(fields.take()?),
+            group: u32::from_le_bytes(fields.take()?),
+            size: u64::from_le_bytes(fields.take()?),
+            device: u64::from_le_bytes(fields.take()?),
+            inode: u64::from_le_bytes(fields.take()?),
+            modified: i64::from_le_bytes(fields.take()?),
+            modified_nanos: u32::from_le_bytes(fields.take()?),
+            links: u32::from_le_bytes(fields.take()?),
+            created: u64::from_le_bytes(fields.take()?),
+            offset: u64::from_le_bytes(fields.take()?),
+        };
+        fields.end(stat)
+    }
+}
+
 impl<'a> Entry<'a> {
     pub(crate) fn read(payload: &'a [u8]) -> Result<Self, WireError> {
         let (kind, path) = payload.split_first().ok_or(WireError::BadLength)?;
@@ -288,17 +389,24 @@ impl<'a> Entry<'a> {
 }
 
 /// Takes fixed fields off the front of a payload.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
-impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+impl<'a> Fields<'a> {
+    /// So many bytes as they are.
+    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], WireError> {
+        let (field, rest) = self.0.split_at_checked(count).ok_or(WireError::BadLength)?;
+        self.0 = rest;
+        Ok(field)
+    }
+
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let (field, rest) = self.0.split_first_chunk::<N>().ok_or(WireError::BadLength)?;
         self.0 = rest;
         Ok(*field)
     }
 
     /// Nothing may be left over.
-    fn end<T>(self, value: T) -> Result<T, WireError> {
+    pub(crate) fn end<T>(self, value: T) -> Result<T, WireError> {
         if self.0.is_empty() { Ok(value) } else { Err(WireError::BadLength) }
     }
 }

@@ -9,9 +9,12 @@
 //! an unknown frame, a wrong sequence number or a byte after the end is an error.
 //!
 //! # Layout
-//! - [`frame`]: the header and the five kinds of frame, and how each is written
+//! - [`frame`]: the header and the nine kinds of frame, and how each is written
+//! - [`request`]: what is asked: the operations of one entry into a container
+//! - [`ids`]: whose files they are: the ids that a user namespace maps
 //! - [`decoder`]: bytes to frames, with limits and the order that frames must have
 //! - [`code`]: error codes, stages and file kinds, the numbers on the wire
+//! - [`mountinfo`]: which file system a mount is of
 //! - [`pattern`]: glob patterns: parsing and matching, without a file system
 //! - [`limits`]: every limit in one place
 //!
@@ -43,13 +46,16 @@ extern crate alloc;
 pub mod code;
 pub mod decoder;
 pub mod frame;
+pub mod ids;
 pub mod limits;
+pub mod mountinfo;
 pub mod pattern;
+pub mod request;
 
 use core::fmt;
 
 /// The version of the protocol that this crate speaks; the hello frame carries it.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What is wrong with a stream of frames, or with a frame that was to be written.
 ///

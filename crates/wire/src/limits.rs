@@ -17,6 +17,13 @@ pub const MAX_ALTERNATIVES: usize = 64;
 /// A request is answered within this many milliseconds unless the caller says otherwise.
 pub const DEFAULT_TIMEOUT_MS: u64 = 2000;
 
+/// The longest request in bytes: one message on the helper's socket.
+pub const MAX_REQUEST: usize = 128 * 1024;
+/// The most operations of one request.
+pub const MAX_OPERATIONS: usize = 1024;
+/// The most lines of a `uid_map` (see `user_namespaces(7)`).
+pub const MAX_RANGES: usize = 340;
+
 /// What a reader accepts of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -33,10 +40,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Frames of any kind: one for each entry, twice as many data frames as full ones would need (a file that
-    /// is written while it is read comes in small pieces), and a few for the rest.
+    /// Frames of any kind: three for each entry (a file that was included has two more, and its data), twice as
+    /// many data frames as full ones would need (a file that is written while it is read comes in small pieces),
+    /// four for each operation, and a few for the rest.
     #[must_use]
-    pub fn max_frames(&self) -> u64 {
-        (self.max_bytes / 2048).saturating_add(self.max_entries).saturating_add(64)
+    pub fn max_frames(&self, operations: u16) -> u64 {
+        (self.max_bytes / 2048)
+            .saturating_add(self.max_entries.saturating_mul(4))
+            .saturating_add(u64::from(operations).saturating_mul(4))
+            .saturating_add(64)
     }
 }

@@ -82,6 +82,15 @@ fn no_pattern_is_a_bomb() {
     assert!(!matches(&stars, format!("/{}", "a".repeat(255))));
     let deep = format!("/{}x", "**/".repeat(60));
     assert!(!matches(&deep, "/a".repeat(2000)));
+    // Braces that stand for few patterns can still be many: each pair would cost a look at all of the text.
+    let alternatives = "{a,b}".repeat(6);
+    for pairs in ["{}".repeat(600), "{".repeat(600) + &"}".repeat(600), "{x}".repeat(600)] {
+        for before in ["", &alternatives] {
+            let pattern = format!("/{before}{}{pairs}", "[x]".repeat(600));
+            assert_eq!(Pattern::parse(pattern.as_bytes()), Err(PatternError::TooManyAlternatives));
+        }
+    }
+    assert!(matches(&format!("/{}", "{x}".repeat(200)), format!("/{}", "x".repeat(200))));
 }
 
 #[test]

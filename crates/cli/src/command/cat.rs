@@ -19,6 +19,7 @@ pub(crate) fn run(options: &Cat) -> Result<(), Failure> {
         .timeout(Duration::from_millis(options.timeout_ms));
     how.prefix = options.prefix;
     how.pid_namespace = options.pid_namespace;
+    how.any_file_system = options.any_file_system;
     let content = host.read(&target, &options.path, &how)?;
     let mut output = std::io::stdout();
     output.write_all(&content.bytes).and_then(|()| output.flush()).map_err(Failure::output)?;

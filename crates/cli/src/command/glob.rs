@@ -13,9 +13,10 @@ use crate::failure::Failure;
 pub(crate) fn run(options: &Glob) -> Result<(), Failure> {
     let host = Host::new();
     let target = host.target(&options.target)?;
-    let how = GlobOptions::default()
+    let mut how = GlobOptions::default()
         .max_entries(options.max_entries)
         .timeout(Duration::from_millis(options.timeout_ms));
+    how.any_file_system = options.any_file_system;
     let matches = host.glob(&target, &options.pattern, &how)?;
     let mut text = Vec::new();
     for entry in &matches.entries {

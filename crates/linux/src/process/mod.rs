@@ -127,15 +127,24 @@ impl Process {
         self.require_alive("look at").is_ok()
     }
 
+    /// Fails for a kernel thread, which has no files or network of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`].
+    pub fn refuse_kernel_thread(&self) -> Result<()> {
+        if self.stat.is_kernel_thread() {
+            let kind = ErrorKind::Unsupported(Feature::KernelThread);
+            return Err(Error::new(kind, "enter", Subject::Pid(self.pid())));
+        }
+        Ok(())
+    }
+
     /// Fails unless the process runs and has files and a network of its own.
     ///
     /// # Errors
     /// [`ErrorKind::TargetGone`] when it has ended or is a zombie, [`ErrorKind::Unsupported`] for a kernel thread.
     pub fn require_userland(&self) -> Result<()> {
-        if self.stat.is_kernel_thread() {
-            let kind = ErrorKind::Unsupported(Feature::KernelThread);
-            return Err(Error::new(kind, "enter", Subject::Pid(self.pid())));
-        }
+        self.refuse_kernel_thread()?;
         self.require_alive("enter")
     }
 
@@ -208,7 +217,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`namespace`](Self::namespace).
-    pub(crate) fn open_namespace(&self, kind: NamespaceKind) -> Result<OwnedFd> {
+    pub fn open_namespace(&self, kind: NamespaceKind) -> Result<OwnedFd> {
         openat(&self.directory, kind.link(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
             .map_err(|e| self.denied("open the namespace", os(e)))
     }
@@ -227,6 +236,14 @@ impl Process {
     /// [`ErrorKind::TargetGone`].
     pub fn command_line(&self) -> Result<Vec<u8>> {
         self.read("cmdline", 8192)
+    }
+
+    /// The texts of `/proc/PID/uid_map` and `gid_map` (`user_namespaces(7)`), at most 128 KiB each.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TargetGone`].
+    pub fn id_maps(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        Ok((self.read("uid_map", CAP)?, self.read("gid_map", CAP)?))
     }
 
     /// The text of `/proc/PID/mountinfo`, at most 1 MiB.

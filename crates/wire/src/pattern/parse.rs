@@ -20,6 +20,7 @@ pub(super) fn pattern(text: &[u8]) -> Result<Vec<Alternative>, PatternError> {
 fn expand(text: &[u8]) -> Result<Vec<Vec<u8>>, PatternError> {
     let mut done = Vec::new();
     let mut waiting = Vec::new();
+    let mut pairs = 0_usize;
     waiting.push(text.to_vec());
     while let Some(text) = waiting.pop() {
         let Some(braces) = find_braces(&text)? else {
@@ -36,7 +37,10 @@ fn expand(text: &[u8]) -> Result<Vec<Vec<u8>>, PatternError> {
             one.extend_from_slice(braces.after);
             waiting.push(one);
         }
-        if waiting.len().saturating_add(done.len()) > MAX_ALTERNATIVES {
+        // A pair with one choice stands for no more patterns, but writing it out costs as much.
+        pairs = pairs.saturating_add(1);
+        let written = waiting.len().saturating_add(done.len());
+        if written > MAX_ALTERNATIVES || pairs > MAX_ALTERNATIVES.saturating_mul(4) {
             return Err(PatternError::TooManyAlternatives);
         }
     }

@@ -1,0 +1,312 @@
+//! The helper as a server: started once, from a thread that never ends, and started anew when it dies.
+//!
+//! The kernel ends the server with the thread that started it (`PR_SET_PDEATHSIG` is a thread's affair), so that
+//! thread does nothing else: it starts the server, hears from it which requests died, and waits for its end.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use portolan_linux::wait::{Ready, until};
+use portolan_linux::{SealedExe, pass};
+use portolan_wire::frame::MAGIC;
+use portolan_wire::{VERSION, WireError};
+
+/// A server that has not said that it is ready after so long never will be.
+const START: Duration = Duration::from_secs(10);
+/// How many deaths are remembered that nobody has asked for.
+const DEATHS: usize = 256;
+
+/// Why there is no server.
+#[derive(Debug, Clone)]
+pub(crate) enum NoServer {
+    /// It could not be started.
+    Start(Arc<portolan_linux::Error>),
+    /// There was no room for what starting it takes: an errno.
+    Os(i32),
+    /// It ended before it was ready.
+    Ended(Option<ExitStatus>),
+    Broken(WireError),
+    TimedOut,
+}
+
+/// A server that runs, or did.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) socket: OwnedFd,
+    down: AtomicBool,
+    /// Requests whose processes were ended by a signal, and how.
+    deaths: Mutex<VecDeque<(u64, ExitStatus)>>,
+    heard: Condvar,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nobody has asked for it, or it has ended.
+    Down,
+    Wanted,
+    Up(Arc<Link>),
+    Failed(NoServer),
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// `Files` is gone.
+    closing: AtomicBool,
+}
+
+/// The server of one `Files`.
+#[derive(Debug)]
+pub(crate) struct Server {
+    exe: Arc<SealedExe>,
+    shared: Arc<Shared>,
+    /// Set once the thread was started.
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    next: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    pub(crate) fn new(exe: Arc<SealedExe>) -> Self {
+        let shared = Shared {
+            state: Mutex::new(State::Down),
+            changed: Condvar::new(),
+            closing: AtomicBool::new(false),
+        };
+        Self { exe, shared: Arc::new(shared), thread: Mutex::new(None), next: AtomicU64::new(1) }
+    }
+
+    /// A number that no other request has.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The running server, if nothing has to be waited for.
+    pub(crate) fn running(&self) -> Option<Arc<Link>> {
+        match &*lock(&self.shared.state) {
+            State::Up(link) if !link.is_down() => Some(Arc::clone(link)),
+            _ => None,
+        }
+    }
+
+    /// The running server; it is started when there is none, and waited for.
+    pub(crate) fn link(&self, deadline: Option<Instant>) -> Result<Arc<Link>, NoServer> {
+        if let Some(link) = self.running() {
+            return Ok(link);
+        }
+        self.start_thread()?;
+        let mut state = lock(&self.shared.state);
+        if !matches!(*state, State::Wanted) {
+            *state = State::Wanted;
+            self.shared.changed.notify_all();
+        }
+        loop {
+            match &*state {
+                State::Up(link) => return Ok(Arc::clone(link)),
+                State::Failed(why) => return Err(why.clone()),
+                State::Down | State::Wanted => {}
+            }
+            let left = deadline.map_or(START, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(NoServer::TimedOut);
+            }
+            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn start_thread(&self) -> Result<(), NoServer> {
+        let mut thread = lock(&self.thread);
+        if thread.is_some() {
+            return Ok(());
+        }
+        let (exe, shared) = (Arc::clone(&self.exe), Arc::clone(&self.shared));
+        // Small: it only waits.
+        let builder = std::thread::Builder::new().name("portolan-helper".to_owned()).stack_size(256 * 1024);
+        match builder.spawn(move || keep(&exe, &shared)) {
+            Ok(handle) => {
+                *thread = Some(handle);
+                Ok(())
+            }
+            Err(e) => Err(NoServer::Os(e.raw_os_error().unwrap_or(0))),
+        }
+    }
+
+    /// What it is started from.
+    pub(crate) fn exe(&self) -> &SealedExe {
+        &self.exe
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::Release);
+        if let State::Up(link) = &*lock(&self.shared.state) {
+            link.close();
+        }
+        self.shared.changed.notify_all();
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            // It ends as soon as the server has; that dies at once, whatever its children do.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Link {
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
+    /// How the process of a request ended, if a signal ended it; waits a moment for the news.
+    pub(crate) fn death(&self, id: u64, patience: Duration) -> Option<ExitStatus> {
+        let until = Instant::now().checked_add(patience)?;
+        let mut deaths = lock(&self.deaths);
+        loop {
+            if let Some(at) = deaths.iter().position(|(dead, _)| *dead == id) {
+                return deaths.remove(at).map(|(_, status)| status);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_down() {
+                return None;
+            }
+            deaths = self.heard.wait_timeout(deaths, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn close(&self) {
+        use std::net::Shutdown;
+        // A copy, because closing ours would not wake whoever waits for it.
+        if let Ok(copy) = self.socket.try_clone() {
+            let _ = std::os::unix::net::UnixStream::from(copy).shutdown(Shutdown::Both);
+        }
+    }
+
+    /// It has ended: whoever waits for news is not to wait longer.
+    pub(crate) fn set_down(&self) {
+        self.down.store(true, Ordering::Release);
+        drop(lock(&self.deaths));
+        self.heard.notify_all();
+    }
+}
+
+/// The thread that never ends, but with `Files`.
+fn keep(exe: &SealedExe, shared: &Shared) {
+    loop {
+        let mut state = lock(&shared.state);
+        loop {
+            if shared.closing.load(Ordering::Acquire) {
+                return;
+            }
+            if matches!(*state, State::Wanted) {
+                break;
+            }
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        let started = start(exe);
+        let mut state = lock(&shared.state);
+        let (link, child) = match started {
+            Ok((link, child)) => (Arc::new(link), child),
+            Err(why) => {
+                *state = State::Failed(why);
+                shared.changed.notify_all();
+                continue;
+            }
+        };
+        *state = State::Up(Arc::clone(&link));
+        shared.changed.notify_all();
+        drop(state);
+        if shared.closing.load(Ordering::Acquire) {
+            link.close();
+        }
+        hear(&link);
+        link.set_down();
+        end(child);
+        let mut state = lock(&shared.state);
+        // Somebody may have asked for the next one already.
+        if matches!(&*state, State::Up(old) if Arc::ptr_eq(old, &link)) {
+            *state = State::Down;
+        }
+    }
+}
+
+/// Starts a server and waits until it is ready.
+fn start(exe: &SealedExe) -> Result<(Link, Child), NoServer> {
+    let (ours, theirs) = pass::pair().map_err(|e| NoServer::Os(e.raw_os_error().unwrap_or(0)))?;
+    let number = theirs.as_raw_fd().to_string();
+    let arguments = [OsStr::new("serve"), OsStr::new(&number)];
+    let mut child =
+        exe.spawn_silent(&arguments, &[theirs.as_fd()]).map_err(|error| NoServer::Start(Arc::new(error)))?;
+    drop(theirs);
+    let deadline = Instant::now().checked_add(START);
+    let mut message = [0_u8; 64];
+    let got = match until(&ours, Ready::Read, deadline) {
+        Ok(true) => pass::receive(&ours, &mut message).unwrap_or(0),
+        _ => {
+            end(child);
+            return Err(NoServer::TimedOut);
+        }
+    };
+    let message = message.get(..got).unwrap_or(&[]);
+    let (magic, version) = message.split_at_checked(MAGIC.len()).unwrap_or((message, &[]));
+    match version {
+        [low, high] if magic == MAGIC && u16::from_le_bytes([*low, *high]) == VERSION => {
+            let (deaths, heard) = (Mutex::default(), Condvar::new());
+            Ok((Link { socket: ours, down: AtomicBool::new(false), deaths, heard }, child))
+        }
+        [low, high] if magic == MAGIC => {
+            end(child);
+            Err(NoServer::Broken(WireError::BadVersion(u16::from_le_bytes([*low, *high]))))
+        }
+        _ if message.is_empty() => {
+            // It has closed the socket, so it is about to end, and its status tells why.
+            let _ = child.kill();
+            Err(NoServer::Ended(child.wait().ok()))
+        }
+        _ => {
+            end(child);
+            Err(NoServer::Broken(WireError::BadMagic))
+        }
+    }
+}
+
+/// Takes the server's messages until it closes the socket.
+fn hear(link: &Link) {
+    let mut message = [0_u8; 64];
+    while until(&link.socket, Ready::Read, None).is_ok_and(|ready| ready) {
+        let Ok(got @ 1..) = pass::receive(&link.socket, &mut message) else {
+            return;
+        };
+        // Only ever 16 bytes: the request's number, its process's status, zero.
+        let Some([id @ .., s0, s1, s2, s3, 0, 0, 0, 0]) = message.get(..got) else {
+            return;
+        };
+        let Some(id) = id.first_chunk().filter(|_| id.len() == 8) else {
+            return;
+        };
+        let status = ExitStatus::from_raw(i32::from_le_bytes([*s0, *s1, *s2, *s3]));
+        let mut deaths = lock(&link.deaths);
+        if deaths.len() >= DEATHS {
+            deaths.pop_front();
+        }
+        deaths.push_back((u64::from_le_bytes(*id), status));
+        drop(deaths);
+        link.heard.notify_all();
+    }
+}
+
+/// The server itself never touches a container's files, so nothing keeps it from ending.
+fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
