@@ -70,10 +70,9 @@ pub const NAME: &str = "portolan-helper";
 ///
 /// # Example
 /// ```
-/// fn main() {
-///     portolan_helper::run_if_asked();
-///     // ... the agent
-/// }
+/// // The first line of `main`:
+/// portolan_helper::run_if_asked();
+/// // ... and the agent goes on.
 /// ```
 pub fn run_if_asked() {
     if std::env::args_os().next().is_some_and(|name| name.as_bytes() == NAME.as_bytes()) {

@@ -99,6 +99,9 @@ struct Walk<'a> {
     way: Way,
     /// No link was followed yet that the container made.
     literal: bool,
+    /// The kernel's own file system that a link led to. It is not read, but looked through for magic links: those
+    /// are told as what they are.
+    strayed: Option<FileSystem>,
     links: u32,
     /// The real names from the root to where the walk stands.
     behind: Vec<Vec<u8>>,
@@ -111,15 +114,18 @@ impl<'a> Walk<'a> {
     fn start(inside: &'a Inside, way: Way) -> Result<Self, Miss> {
         let (here, stands) = (open_root(inside)?, sys::look(inside.root.as_fd(), false)?);
         let mount = inside.mounts.of(inside.root.as_fd(), stands.mount)?;
-        let walk =
-            Self { inside, way, literal: way.named, links: 0, behind: Vec::new(), here, stands, mount };
+        let (literal, behind) = (way.named, Vec::new());
+        let mut walk = Self { inside, way, literal, strayed: None, links: 0, behind, here, stands, mount };
         walk.judge(mount)?;
         Ok(walk)
     }
 
-    fn judge(&self, mount: Mount) -> Result<(), Miss> {
-        let judged = self.inside.mounts.judge(mount, self.inside.procfs.as_fd(), self.literal);
-        judged.map_err(Miss::FileSystem)
+    fn judge(&mut self, mount: Mount) -> Result<(), Miss> {
+        match self.inside.mounts.judge(mount, self.inside.procfs.as_fd(), self.literal) {
+            Err(kind) if kind.is_kernel() => self.strayed = Some(kind),
+            judged => judged.map_err(Miss::FileSystem)?,
+        }
+        Ok(())
     }
 
     fn all(mut self, path: &[u8]) -> Result<OwnedFd, Miss> {
@@ -146,11 +152,14 @@ impl<'a> Walk<'a> {
                     }
                     ahead.extend(names(&text));
                 }
-                _ if last && !directory => return Ok(next),
+                _ if last && !directory => {
+                    self.here = next;
+                    break;
+                }
                 _ => return Err(Errno(libc::ENOTDIR).into()),
             }
         }
-        Ok(self.here)
+        self.strayed.map_or(Ok(self.here), |kind| Err(Miss::FileSystem(kind)))
     }
 
     /// One name further; a link is not followed.

@@ -98,9 +98,9 @@ fn a_pid_of_another_process_by_now_is_told_as_gone() {
         let mut read = Command::new(helper());
         read.args(["read", "--pid", &c.pid().to_string(), "--start-time", &start_time.to_string()]);
         let ran = run(read.args(["--", "/etc/hostname"]), b"");
-        // The last frame is an error of 16 bytes: code 7, the process is gone; stage 2, the target.
+        // The last frame is a refusal of 16 bytes: code 7, the process is gone; stage 2, the target.
         let error = &ran.stdout[ran.stdout.len() - 28..];
-        assert_eq!((ran.code, &error[..5], &error[12..14]), (Some(1), &[16, 0, 0, 0, 5][..], &[7, 2][..]));
+        assert_eq!((ran.code, &error[..5], &error[12..14]), (Some(1), &[16, 0, 0, 0, 9][..], &[7, 2][..]));
     }
     let mut read = Command::new(helper());
     read.args(["read", "--pid", &c.pid().to_string(), "--start-time", &id.start_time.to_string()]);

@@ -99,6 +99,11 @@ impl Listener {
         Ok(self.decoder.is_complete())
     }
 
+    /// Whether nothing was heard yet.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.answer.hello == Hello::default() && self.answer.refused.is_none()
+    }
+
     /// What there is of an answer that broke off: the operations that are whole, and the one under way.
     pub(crate) fn broken_off(mut self) -> Answer {
         if self.answer.refused.is_none() && self.answer.parts.len() < usize::from(self.operations) {

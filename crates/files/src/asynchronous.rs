@@ -105,7 +105,7 @@ impl Files {
             }
             None => listen(&output, &mut listener).await,
         };
-        self.conclude(about, &sent, output.into_nonblocking_fd().map_err(io)?, listener, outcome)
+        self.conclude(about, &sent, output.into_nonblocking_fd().map_err(io)?, listener, &outcome)
     }
 
     /// The server, started on another thread if there is none.

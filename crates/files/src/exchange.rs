@@ -100,7 +100,7 @@ impl Files {
         let mut listener = listener(&request);
         let mut output = File::from(output);
         let outcome = listener.listen(&mut output, deadline);
-        self.conclude(about, &sent, output.into(), listener, outcome)
+        self.conclude(about, &sent, output.into(), listener, &outcome)
     }
 
     /// Checks what can be checked before anything is started.
@@ -166,19 +166,25 @@ impl Files {
         sent: &Sent,
         output: OwnedFd,
         listener: Listener,
-        outcome: std::result::Result<(), Silence>,
+        outcome: &std::result::Result<(), Silence>,
     ) -> Result<Received> {
         let broken = match outcome {
             Ok(()) => {
+                sent.link.heeded();
                 // Its files are closed after its answer, which their server may not let it do.
                 if sent.any_file_system {
                     self.see_off(sent, output);
                 }
                 None
             }
-            Err(Silence::Broken(error)) => return Err(Error::wire(about, error)),
+            Err(Silence::Broken(error)) => return Err(Error::wire(about, *error)),
             Err(Silence::TimedOut) => {
-                self.see_off(sent, output);
+                // A request that was not even taken hangs in no container.
+                if listener.is_deaf() && pass::untaken(&sent.link.socket).is_ok_and(|bytes| bytes > 0) {
+                    sent.link.ignored();
+                } else {
+                    self.see_off(sent, output);
+                }
                 Some(Broken::TimedOut)
             }
             Err(Silence::Ended) => {

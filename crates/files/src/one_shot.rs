@@ -4,10 +4,11 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ChildStdout, ExitStatus};
 use std::time::{Duration, Instant};
 
 use portolan_linux::Process;
+use portolan_linux::wait::hung_up;
 use portolan_wire::request::{Action, Request};
 
 use crate::answer::Silence;
@@ -55,11 +56,12 @@ impl Files {
 
         let mut child = self.server.exe().spawn(&words, &[pidfd, door.root.as_fd()]).map_err(linux)?;
         let mut listener = listener(request);
-        let outcome = match child.stdout.take() {
-            Some(mut output) => listener.listen(&mut output, deadline),
+        let mut output = child.stdout.take();
+        let outcome = match &mut output {
+            Some(output) => listener.listen(output, deadline),
             None => Err(Silence::Ended),
         };
-        let status = self.end(child, door.id, outcome.is_ok());
+        let status = self.end(child, output, door.id, outcome.is_ok());
         let broken = match outcome {
             Ok(()) => None,
             Err(Silence::Broken(error)) => return Err(Error::wire(about, error)),
@@ -75,33 +77,33 @@ impl Files {
         Ok(Received { answer, broken })
     }
 
-    /// Sees to it that the helper ends, without waiting for one that cannot.
+    /// Sees to it that the helper ends, without waiting for one that cannot. What works inside is a child of it, and
+    /// is seen by its pipe alone.
     fn end(
         &self,
         mut child: Child,
+        output: Option<ChildStdout>,
         container: portolan_linux::NamespaceId,
         answered: bool,
     ) -> Option<ExitStatus> {
-        if !answered {
-            // It may have ended by itself; its status tells why.
-            if let Ok(Some(status)) = child.try_wait() {
-                return Some(status);
-            }
+        let mut status = child.try_wait().ok().flatten();
+        if !answered && status.is_none() {
             let _ = child.kill();
         }
         let until = Instant::now().checked_add(GRACE);
         loop {
-            match child.try_wait() {
-                Ok(Some(status)) => return Some(status),
-                Ok(None) if until.is_none_or(|u| Instant::now() < u) => {
-                    std::thread::sleep(Duration::from_micros(50));
-                }
-                _ => break,
+            status = status.or_else(|| child.try_wait().ok().flatten());
+            if status.is_some() && output.as_ref().is_none_or(hung_up) {
+                return status;
             }
+            if until.is_none_or(|until| Instant::now() >= until) {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(50));
         }
         let _ = child.kill();
-        self.stuck.add(container, Held::Child(child));
-        None
+        self.stuck.add(container, Held::Child(child, output));
+        status
     }
 }
 

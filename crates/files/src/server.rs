@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ use portolan_wire::{VERSION, WireError};
 
 /// A server that has not said that it is ready after so long never will be.
 const START: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(20);
+/// So many requests in a row may be left lying.
+const PATIENCE: u32 = 3;
 /// How many deaths are remembered that nobody has asked for.
 const DEATHS: usize = 256;
 
@@ -40,6 +43,8 @@ pub(crate) enum NoServer {
 pub(crate) struct Link {
     pub(crate) socket: OwnedFd,
     down: AtomicBool,
+    /// Requests since the last answer that were not even taken.
+    ignored: AtomicU32,
     /// Requests whose processes were ended by a signal, and how.
     deaths: Mutex<VecDeque<(u64, ExitStatus)>>,
     heard: Condvar,
@@ -183,6 +188,21 @@ impl Link {
         }
     }
 
+    /// A request's time was over before it was taken. A server that takes none (somebody has stopped it) is given up.
+    pub(crate) fn ignored(&self) {
+        if self.ignored.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= PATIENCE {
+            self.close();
+        }
+    }
+
+    /// A request was answered.
+    pub(crate) fn heeded(&self) {
+        if self.ignored.load(Ordering::Relaxed) > 0 {
+            self.ignored.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The thread that waits for news hears that the socket is closed, and ends the server.
     fn close(&self) {
         use std::net::Shutdown;
         // A copy, because closing ours would not wake whoever waits for it.
@@ -213,7 +233,7 @@ fn keep(exe: &SealedExe, shared: &Shared) {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
-        let started = start(exe);
+        let started = start(exe, &shared.closing);
         let mut state = lock(&shared.state);
         let (link, child) = match started {
             Ok((link, child)) => (Arc::new(link), child),
@@ -241,7 +261,7 @@ fn keep(exe: &SealedExe, shared: &Shared) {
 }
 
 /// Starts a server and waits until it is ready.
-fn start(exe: &SealedExe) -> Result<(Link, Child), NoServer> {
+fn start(exe: &SealedExe, closing: &AtomicBool) -> Result<(Link, Child), NoServer> {
     let (ours, theirs) = pass::pair().map_err(|e| NoServer::Os(e.raw_os_error().unwrap_or(0)))?;
     let number = theirs.as_raw_fd().to_string();
     let arguments = [OsStr::new("serve"), OsStr::new(&number)];
@@ -250,19 +270,23 @@ fn start(exe: &SealedExe) -> Result<(Link, Child), NoServer> {
     drop(theirs);
     let deadline = Instant::now().checked_add(START);
     let mut message = [0_u8; 64];
-    let got = match until(&ours, Ready::Read, deadline) {
-        Ok(true) => pass::receive(&ours, &mut message).unwrap_or(0),
-        _ => {
-            end(child);
-            return Err(NoServer::TimedOut);
-        }
-    };
+    let mut ready = false;
+    // In small steps: whoever drops `Files` is not to wait for a server that does not start.
+    while !ready && !closing.load(Ordering::Acquire) && deadline.is_none_or(|end| Instant::now() < end) {
+        ready = until(&ours, Ready::Read, Instant::now().checked_add(STEP)).unwrap_or(true);
+    }
+    if !ready {
+        end(child);
+        return Err(NoServer::TimedOut);
+    }
+    let got = pass::receive(&ours, &mut message).unwrap_or(0);
     let message = message.get(..got).unwrap_or(&[]);
     let (magic, version) = message.split_at_checked(MAGIC.len()).unwrap_or((message, &[]));
     match version {
         [low, high] if magic == MAGIC && u16::from_le_bytes([*low, *high]) == VERSION => {
             let (deaths, heard) = (Mutex::default(), Condvar::new());
-            Ok((Link { socket: ours, down: AtomicBool::new(false), deaths, heard }, child))
+            let (down, ignored) = (AtomicBool::new(false), AtomicU32::new(0));
+            Ok((Link { socket: ours, down, ignored, deaths, heard }, child))
         }
         [low, high] if magic == MAGIC => {
             end(child);

@@ -4,7 +4,7 @@
 //! that it is gone.
 
 use std::os::fd::OwnedFd;
-use std::process::Child;
+use std::process::{Child, ChildStdout};
 use std::sync::{Mutex, PoisonError};
 
 use portolan_linux::NamespaceId;
@@ -29,15 +29,17 @@ struct One {
 pub(crate) enum Held {
     /// The pipe of a request to the server.
     Pipe(OwnedFd),
-    /// A helper that was started for one request.
-    Child(Child),
+    /// A helper that was started for one request, and its pipe.
+    Child(Child, Option<ChildStdout>),
 }
 
 impl Held {
     fn is_gone(&mut self) -> bool {
         match self {
             Self::Pipe(pipe) => hung_up(pipe),
-            Self::Child(child) => !matches!(child.try_wait(), Ok(None)),
+            Self::Child(child, output) => {
+                !matches!(child.try_wait(), Ok(None)) && output.as_ref().is_none_or(hung_up)
+            }
         }
     }
 }

@@ -62,3 +62,12 @@ pub fn receive(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
         }
     }
 }
+
+/// How many bytes of what was sent the other side has not taken yet; messages count with what the kernel needs to
+/// keep them.
+///
+/// # Errors
+/// Those of `ioctl(2)`.
+pub fn untaken(socket: impl AsFd) -> io::Result<usize> {
+    crate::sys::untaken(socket.as_fd())
+}

@@ -47,6 +47,14 @@ pub(crate) fn namespace_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     if r == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `ioctl(SIOCOUTQ)`: how much of what was sent the other side has not taken yet (`unix(7)`).
+pub(crate) fn untaken(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is borrowed, hence open; the number lives through the call.
+    let r = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if r == 0 { Ok(usize::try_from(bytes).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
+}
+
 /// `memfd_create(2)`: executable and sealable. `MFD_EXEC` is Linux 6.3; before, every memfd is executable.
 pub(crate) fn memfd(name: &CStr) -> io::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;

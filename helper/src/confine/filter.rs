@@ -89,7 +89,7 @@ const fn step(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
 }
 
 /// The program; `None` on an architecture whose number we do not know.
-pub(super) fn program(token: Option<u64>) -> Option<Vec<sock_filter>> {
+pub(in crate::confine) fn program(token: Option<u64>) -> Option<Vec<sock_filter>> {
     let mut program = vec![step(LOAD, 0, 0, ARCHITECTURE_AT), step(JUMP_EQUAL, 1, 0, ARCHITECTURE?), KILL];
     program.push(step(LOAD, 0, 0, NUMBER_AT));
     let serving = if token.is_some() { SERVING } else { &[] };

@@ -40,8 +40,8 @@ pub(crate) fn close_all_but(keep: &[RawFd]) {
     base::close_range(from, None);
 }
 
-/// What is given up for good and for all children, wherever the process stands. Needs CAP_SETPCAP for the bounding
-/// set, which an agent need not have; NO_NEW_PRIVS makes up for it.
+/// What is given up for good and for all children, wherever the process stands. Needs `CAP_SETPCAP` for the bounding
+/// set, which an agent need not have; `NO_NEW_PRIVS` makes up for it.
 pub(crate) fn for_good(hello: &mut Hello) -> Result<(), Fault> {
     hello.bounding = sys::drop_bounding_set();
     sys::set_no_new_privileges().map_err(fault)?;

@@ -173,7 +173,7 @@ mod tests {
         let child = unsafe { libc::fork() };
         if child == 0 {
             let filtered = set_no_new_privileges().is_ok()
-                && filter_calls(super::filter::program(None).unwrap_or_default());
+                && filter_calls(crate::confine::filter::program(None).unwrap_or_default());
             // SAFETY: zeroes name nothing: no descriptor but 0, no memory, no process but this one.
             unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
             // SAFETY: ends the child at once.

@@ -68,10 +68,11 @@ pub(crate) fn run(socket: OwnedFd) -> Result<(), Fault> {
     let signals = sys::child_signals().map_err(start)?;
     let token = sys::Token::new().map_err(start)?;
     sys::set_patience(socket.as_fd(), PATIENCE);
+    // First, because who started us may allow fewer descriptors than a child needs.
+    confine::limit(&mut hello);
     confine::for_good(&mut hello)?;
     confine::keep_entering()?;
     crate::sys::set_not_dumpable();
-    confine::limit(&mut hello);
     confine::wall_in(&mut hello, Some(token.value()));
     let mut ready = MAGIC.to_vec();
     ready.extend_from_slice(&VERSION.to_le_bytes());

@@ -39,33 +39,34 @@ pub(super) fn receive(socket: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize,
     // SAFETY: a live descriptor; the header and all that it points to live through the call.
     let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
     let got = usize::try_from(got).map_err(|_| last())?;
-    let mut fds = Vec::new();
-    // SAFETY: the kernel has just filled in the header, and the buffer that it points to is still there.
-    let mut message = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
-    while !message.is_null() {
-        // SAFETY: the macro gave a whole header inside the buffer.
-        let (level, kind, length) =
-            unsafe { ((*message).cmsg_level, (*message).cmsg_type, (*message).cmsg_len) };
-        // SAFETY: it takes a number only.
-        let bare = unsafe { libc::CMSG_LEN(0) };
-        let count = length.saturating_sub(usize::try_from(bare).unwrap_or(0)) / size_of::<RawFd>();
-        if level == libc::SOL_SOCKET && kind == libc::SCM_RIGHTS {
-            for index in 0..count {
-                // SAFETY: inside the message's data, whose length the kernel has set.
-                let at = unsafe { libc::CMSG_DATA(message).cast::<RawFd>().add(index) };
-                // SAFETY: as above; the data need not be aligned.
-                let fd = unsafe { at.read_unaligned() };
-                // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
-                fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
-            }
-        }
-        // SAFETY: header and message are those of the buffer.
-        message = unsafe { libc::CMSG_NXTHDR(&raw const header, message) };
-    }
+    let fds = rights(&control, header.msg_controllen);
     if header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
         return Err(Errno(libc::EMSGSIZE));
     }
     Ok((got, fds.try_into().ok()))
+}
+
+/// The descriptors in what the kernel wrote beside a message: headers of 16 bytes (length, level, type), each followed
+/// by its data, and padding to eight.
+fn rights(control: &[u64], length: usize) -> Vec<OwnedFd> {
+    const HEADER: usize = 16;
+    let bytes: Vec<u8> = control.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let mut rest = bytes.get(..length).unwrap_or(&[]);
+    let mut fds = Vec::new();
+    while let Some((header, _)) = rest.split_first_chunk::<HEADER>() {
+        let [l0, l1, l2, l3, l4, l5, l6, l7, v0, v1, v2, v3, t0, t1, t2, t3] = *header;
+        let length = usize::from_ne_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
+        let (level, kind) = (i32::from_ne_bytes([v0, v1, v2, v3]), i32::from_ne_bytes([t0, t1, t2, t3]));
+        if level == libc::SOL_SOCKET && kind == libc::SCM_RIGHTS {
+            for number in rest.get(HEADER..length).unwrap_or(&[]).as_chunks().0 {
+                // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
+                fds.push(unsafe { OwnedFd::from_raw_fd(RawFd::from_ne_bytes(*number)) });
+            }
+        }
+        let next = length.max(HEADER).next_multiple_of(size_of::<u64>());
+        rest = rest.get(next..).unwrap_or(&[]);
+    }
+    fds
 }
 
 /// Both ends are non-blocking.
@@ -74,8 +75,7 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     // SAFETY: room for two descriptors.
     done(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) }.into())?;
     let [read, write] = ends;
-    // SAFETY: both were just made, and nobody else knows of them.
-    Ok(unsafe { (OwnedFd::from_raw_fd(read), OwnedFd::from_raw_fd(write)) })
+    Ok((owned(read.into())?, owned(write.into())?))
 }
 
 /// A descriptor that can be read when a child ended (`signalfd(2)`).

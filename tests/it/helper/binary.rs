@@ -63,7 +63,7 @@ fn wrong_usage_exits_2_with_one_line_and_nothing_on_standard_output() {
 fn help_is_given_when_it_is_asked_for() {
     for arguments in [&[][..], &["--help"], &["read", "--help"]] {
         let ran = run(Command::new(helper()).args(arguments), b"");
-        assert!(String::from_utf8(ran.done()).unwrap().contains("portolan-helper read --pid PID"));
+        assert!(String::from_utf8(ran.done()).unwrap().contains("portolan-helper read    --pid PID"));
     }
 }
 
@@ -75,7 +75,7 @@ fn descriptors_that_are_not_what_they_should_be_are_refused() {
         let script = format!("exec \"$0\" read {arguments} -- /etc/passwd 7</etc/passwd");
         let ran = run(Command::new("sh").args(["-c", &script]).arg(helper()), b"");
         assert_eq!(ran.code, Some(1), "{arguments}: {ran:?}");
-        // Hello, then an error: nothing of a file.
-        assert_eq!((ran.stdout.len(), ran.stdout[52 + 4]), (52 + 28, 5), "{ran:?}");
+        // Hello, then a refusal: nothing of a file.
+        assert_eq!((ran.stdout.len(), ran.stdout[52 + 4]), (52 + 28, 9), "{ran:?}");
     }
 }

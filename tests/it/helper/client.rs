@@ -71,14 +71,17 @@ fn it_refuses_every_answer_that_is_not_of_the_protocol() {
     let c = Inside::start(&World::new("client-broken").file("/app/file", "0123456789"));
     let mut read = Command::new(helper());
     let good = run(read.args(["read", "--pid", &c.pid().to_string(), "--", "/app/file"]), b"").stdout;
-    // Hello 12 + 40, data 12 + 10, end 12 + 32.
-    assert_eq!(good.len(), 118);
+    // Hello 12 + 40, stat 12 + 72, data 12 + 10, end 12 + 32.
+    assert_eq!(good.len(), 202);
     let mut wrong: Vec<Vec<u8>> =
-        [0, 1, 11, 12, 51, 52, 60, 73, 74, 117].map(|cut| good[..cut].to_vec()).into();
+        [0, 1, 11, 12, 51, 52, 60, 135, 136, 157, 158, 201].map(|cut| good[..cut].to_vec()).into();
     wrong.push([&good[..], b"x"].concat());
     wrong.push([&good[..], &good[..]].concat());
     // Kind, flags, operation, sequence, magic, version, posture, zeroes; then the second and the third frame's.
-    for at in [4, 5, 6, 8, 12, 20, 23, 24, 26, 52, 55, 56, 60, 74, 78, 82, 86, 94, 110, 111] {
+    for at in [
+        4, 5, 6, 8, 12, 20, 23, 24, 26, 52, 56, 60, 64, 65, 136, 139, 140, 144, 158, 162, 166, 170, 178, 194,
+        195,
+    ] {
         let mut one = good.clone();
         one[at] ^= 0x41;
         wrong.push(one);

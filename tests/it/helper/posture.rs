@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use portolan::{GlobOptions, ReadOptions};
 use portolan_wire::decoder::Decoder;
-use portolan_wire::frame::posture::{NO_NEW_PRIVS, NOT_DUMPABLE, PID_NAMESPACE, PRIVATE_PROCFS, SEALED};
+use portolan_wire::frame::posture::{
+    DEATH_SIGNAL, LIMITED, NO_NEW_PRIVS, NOT_DUMPABLE, PID_NAMESPACE, PRIVATE_PROCFS, SEALED,
+};
 use portolan_wire::frame::{Frame, Hello};
 use portolan_wire::limits::Limits;
 use portolan_world::need::Need;
@@ -19,7 +21,7 @@ use crate::oracle;
 
 /// The number of `CAP_DAC_READ_SEARCH` in `linux/capability.h` is 2.
 const ONLY_READ_SEARCH: u64 = 1 << 2;
-const ALWAYS: u16 = NOT_DUMPABLE | NO_NEW_PRIVS | PRIVATE_PROCFS;
+const ALWAYS: u16 = NOT_DUMPABLE | NO_NEW_PRIVS | PRIVATE_PROCFS | LIMITED | DEATH_SIGNAL;
 
 #[track_caller]
 fn given_up(hello: &Hello, posture: u16, c: &Inside) {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portolan::{ErrorKind, Files, GlobOptions, ReadOptions};
+use portolan::{ErrorKind, FileKind, Files, GlobOptions, ReadOptions};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
@@ -37,67 +37,107 @@ fn container(name: &str, how: &str) -> Inside {
     c
 }
 
+/// How long a request may take, and that it may take it.
+fn any() -> ReadOptions {
+    ReadOptions::default().timeout(TIMEOUT).any_file_system()
+}
+
+#[test]
+fn a_fuse_file_system_is_refused_at_once() {
+    require!(Need::Root, Need::Overlay, Need::File("/dev/fuse"));
+    for how in ["mute", "deaf"] {
+        let c = container(how, how);
+        for path in ["/hang/file", "/hang", "/hang/../hang/file", "/app/../hang/x/y"] {
+            let line = c.refuses(path, ErrorKind::UnsupportedFs);
+            assert!(line.contains("FUSE"), "{line}");
+        }
+        let matches = c.expand("/{hang,app}/*", &GlobOptions::default()).unwrap();
+        let paths: Vec<_> = matches.entries.iter().map(|entry| entry.path.to_str().unwrap()).collect();
+        assert_eq!((paths, matches.skipped), (vec!["/app/file"], 1));
+        c.gives("/app/file", b"read");
+    }
+}
+
 #[test]
 fn a_file_system_that_never_answers_is_given_up_at_the_deadline() {
     require!(Need::Root, Need::Overlay, Need::File("/dev/fuse"));
     let c = container("mute", "mute");
-    let options = ReadOptions::default().timeout(TIMEOUT);
-    for path in ["/hang/file", "/hang"] {
+    for path in ["/hang/file", "/hang/a/b"] {
         let start = Instant::now();
-        let outcome = c.read(path, &options).map(|content| content.bytes);
+        let outcome = c.read(path, &any()).map(|content| content.bytes);
         let took = start.elapsed();
         assert_eq!(outcome, Err(ErrorKind::Timeout), "{path}");
         assert!(took < TIMEOUT + LATE, "{path} took {took:?}");
     }
     let start = Instant::now();
-    let glob = c.expand("/hang/*", &GlobOptions::default().timeout(TIMEOUT));
+    let glob = c.expand("/hang/*", &GlobOptions::default().timeout(TIMEOUT).any_file_system());
     let kind = glob.map_or_else(Some, |matches| matches.incomplete.map(|error| error.kind()));
     assert_eq!(kind, Some(ErrorKind::Timeout));
     assert!(start.elapsed() < TIMEOUT + LATE, "{:?}", start.elapsed());
-    let ran = c.cat("/hang/file", &["--timeout-ms", "300"]);
+    let ran = c.cat("/hang/file", &["--timeout-ms", "300", "--any-file-system"]);
     assert!(ran.failed(1).contains("deadline") && ran.took < TIMEOUT + LATE, "{ran:?}");
-    // Only this file system is dead.
+    // What the kernel knows by itself needs no answer; and only this file system is dead.
+    assert_eq!(c.read("/hang", &any()).map(drop), Err(ErrorKind::NotRegular(FileKind::Directory)));
     c.gives("/app/file", b"read");
 }
 
 #[test]
 fn helpers_that_cannot_be_killed_are_left_behind_counted_and_not_let_grow() {
     require!(Need::Root, Need::Overlay, Need::File("/dev/fuse"));
-    let c = container("deaf", "deaf");
     let files = Files::with_helper(&helper()).unwrap();
-    let read = |path| {
+    let read = |c: &Inside, path: &str, options: &ReadOptions| {
         let start = Instant::now();
-        let outcome = files.read(&c.process, path, &ReadOptions::default().timeout(TIMEOUT));
+        let outcome = files.read(&c.process, path, options);
         let took = start.elapsed();
         assert!(took < TIMEOUT + LATE, "{path} took {took:?}");
         outcome.map(|content| content.bytes).map_err(|error| error.kind())
     };
-    assert_eq!(read("/hang/file"), Err(ErrorKind::Timeout));
+    let good = Inside::start(&servers::banner(World::new("good"), "", &[]).file("/app/file", "read"));
+    let mut deaf: Vec<Inside> = (0..8).map(|number| container(&format!("deaf-{number}"), "deaf")).collect();
+    let first = deaf.remove(0);
+    assert_eq!(read(&first, "/hang/file", &any()), Err(ErrorKind::Timeout));
     assert_eq!(files.stuck(), 1, "or this kernel lets it be killed, and there is nothing to see here");
-    assert_eq!(read("/app/file").as_deref(), Ok(&b"read"[..]));
+    assert_eq!(read(&first, "/app/file", &any()).as_deref(), Ok(&b"read"[..]));
+    assert_eq!(read(&first, "/hang/other", &any()), Err(ErrorKind::Timeout));
+    assert_eq!((read(&first, "/app/file", &any()), files.stuck()), (Err(ErrorKind::Busy), 2));
+    assert_eq!(read(&good, "/app/file", &any()).as_deref(), Ok(&b"read"[..]));
 
     thread::scope(|scope| {
-        let hanging = (0..15).map(|number| {
-            let path = format!("/hang/{number}");
-            let (files, c) = (&files, &c);
-            scope.spawn(move || {
-                files.read(&c.process, path, &ReadOptions::default().timeout(TIMEOUT)).is_err()
-            })
-        });
-        for one in hanging.collect::<Vec<_>>() {
-            assert!(one.join().unwrap());
+        for c in &deaf {
+            for path in ["/hang/one", "/hang/two"] {
+                scope.spawn(|| assert_eq!(read(c, path, &any()), Err(ErrorKind::Timeout)));
+            }
         }
     });
     assert_eq!(files.stuck(), 16);
-    assert_eq!(read("/app/file"), Err(ErrorKind::Busy), "no more of them are risked");
+    assert_eq!(read(&good, "/app/file", &any()), Err(ErrorKind::Busy), "no more of them are risked");
 
-    // When the server ends, the kernel lets them go, and they are collected.
-    c.container.kill();
+    // When the servers end, the kernel lets them go, and they are collected.
+    deaf.push(first);
+    for c in &deaf {
+        c.container.kill();
+    }
     let start = Instant::now();
     while files.stuck() > 0 {
         assert!(start.elapsed() < SOON, "{} are still there", files.stuck());
         thread::sleep(Duration::from_millis(5));
     }
-    let other = Inside::start(&servers::banner(World::new("afterwards"), "", &[]));
-    assert!(files.read(&other.process, "/etc/hostname", &ReadOptions::default()).is_ok());
+    assert_eq!(read(&good, "/app/file", &any()).as_deref(), Ok(&b"read"[..]));
+}
+
+#[test]
+fn helpers_in_the_pid_namespace_are_counted_too() {
+    require!(Need::Root, Need::Overlay, Need::File("/dev/fuse"));
+    let c = container("mute-glob", "deaf");
+    // Through the pid namespace: another way to start the helper, the same limits.
+    let files = Files::with_helper(&helper()).unwrap();
+    let options = any().pid_namespace();
+    for stuck in 1..=2 {
+        let start = Instant::now();
+        let outcome = files.read(&c.process, "/hang/file", &options).map(drop).map_err(|error| error.kind());
+        assert_eq!((outcome, files.stuck()), (Err(ErrorKind::Timeout), stuck));
+        assert!(start.elapsed() < TIMEOUT + LATE, "{:?}", start.elapsed());
+    }
+    let refused = files.read(&c.process, "/app/file", &options).map_err(|error| error.kind());
+    assert_eq!(refused.map(|content| content.bytes), Err(ErrorKind::Busy));
 }
