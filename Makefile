@@ -46,10 +46,10 @@ lint: ## formatting, clippy, documentation
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features --document-private-items
 
-bench: ## the budgets, as ratios against peers in the same run (needs root)
-	@sh tests/packages.sh util-linux
+bench: ## the budgets, as ratios against peers in the same run (needs root); ONLY=files for one group
+	@sh tests/packages.sh util-linux python3 busybox-static docker.io
 	@$(MAKE) --no-print-directory build
-	PORTOLAN_HELPER=$(abspath $(HELPER)) $(CARGO) bench --bench budgets
+	ONLY="$(ONLY)" PORTOLAN_HELPER=$(abspath $(HELPER)) $(CARGO) bench --bench budgets
 
 # cargo-fuzz wants a nightly compiler; a stable one that is told to be one will do. What it makes goes to target/fuzz.
 # The wire crate has no unsafe code, so that sanitizers would only slow it down.

@@ -14,7 +14,17 @@ const TABLE: [(&str, &[&str]); 8] = [
     ("portolan-files", &["portolan-wire", "portolan-linux"]),
     ("portolan-scan", &["portolan-linux"]),
     ("portolan-dial", &["portolan-linux"]),
-    ("portolan", &["portolan-wire", "portolan-linux", "portolan-files", "portolan-scan", "portolan-dial"]),
+    (
+        "portolan",
+        &[
+            "portolan-wire",
+            "portolan-helper",
+            "portolan-linux",
+            "portolan-files",
+            "portolan-scan",
+            "portolan-dial",
+        ],
+    ),
     ("portolan-cli", &["portolan"]),
 ];
 /// Not shipped: hosts of tests and examples.

@@ -118,7 +118,8 @@ impl Listener {
         output: &mut (impl Read + AsFd),
         deadline: Option<Instant>,
     ) -> Result<(), Silence> {
-        let mut piece = vec![0_u8; 64 * 1024];
+        // Most answers are small; room for a whole pipe is made when one fills this.
+        let mut piece = vec![0_u8; 8 * 1024];
         loop {
             match until(&*output, Ready::Read, deadline) {
                 Ok(true) => {}
@@ -131,13 +132,20 @@ impl Listener {
                 Err(e) if matches!(e.kind(), IoKind::Interrupted | IoKind::WouldBlock) => continue,
                 Err(_) => return Err(Silence::Ended),
             };
+            let filled = got == piece.len();
             // The last frame is the answer; how the process ends does not matter any more.
             if self.take(piece.get(..got).unwrap_or(&[])).map_err(Silence::Broken)? {
                 return Ok(());
             }
+            if filled && piece.len() < PIPE {
+                piece.resize(PIPE, 0);
+            }
         }
     }
 }
+
+/// What a pipe holds (`pipe(7)`).
+const PIPE: usize = 64 * 1024;
 
 impl Part {
     /// The file that was last found has its end.

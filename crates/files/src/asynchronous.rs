@@ -92,7 +92,7 @@ impl Files {
         timeout: Duration,
     ) -> Result<Received> {
         let deadline = Instant::now().checked_add(timeout);
-        let door = self.admit(process, about)?;
+        let (door, _risk) = self.admit(process, about, request.any_file_system)?;
         let link = self.link_async(about, deadline).await?;
         let (output, sent) = self.send(link, door, about, &mut request, deadline)?;
         let mut listener = listener(&request);

@@ -18,7 +18,7 @@ use crate::answer::{Answer, Listener, Part, Silence};
 use crate::error::About;
 use crate::prepare::Door;
 use crate::server::{Link, NoServer};
-use crate::stuck::{Held, MOST, MOST_OF_ONE};
+use crate::stuck::{Held, Risk};
 use crate::{Error, Files, Result};
 
 /// How often a request is sent again because the server was gone before it was sent.
@@ -94,7 +94,7 @@ impl Files {
         timeout: Duration,
     ) -> Result<Received> {
         let deadline = Instant::now().checked_add(timeout);
-        let door = self.admit(process, about)?;
+        let (door, _risk) = self.admit(process, about, request.any_file_system)?;
         let link = self.server.link(deadline).map_err(|why| Error::no_server(about, why))?;
         let (output, sent) = self.send(link, door, about, &mut request, deadline)?;
         let mut listener = listener(&request);
@@ -104,16 +104,15 @@ impl Files {
     }
 
     /// Checks what can be checked before anything is started.
-    pub(crate) fn admit(&self, process: &Process, about: About<'_>) -> Result<Door> {
+    pub(crate) fn admit(
+        &self,
+        process: &Process,
+        about: About<'_>,
+        any_file_system: bool,
+    ) -> Result<(Door, Option<Risk>)> {
         let door = Door::of(process, about)?;
-        let (all, here) = self.stuck.count(Some(door.id));
-        if here >= MOST_OF_ONE {
-            return Err(Error::busy(about, "this container's file systems keep two helpers waiting already"));
-        }
-        if all >= MOST {
-            return Err(Error::busy(about, "too many helpers hang in file systems that do not answer"));
-        }
-        Ok(door)
+        let risk = self.stuck.risk(door.id, any_file_system).map_err(|why| Error::busy(about, why))?;
+        Ok((door, risk))
     }
 
     /// Sends a request; gives the pipe that its answer will come from.

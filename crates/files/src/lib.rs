@@ -136,7 +136,7 @@ impl Files {
     /// container, or 16 in all, the answer is [`ErrorKind::Busy`] until they are gone.
     #[must_use]
     pub fn stuck(&self) -> usize {
-        self.stuck.count(None).0
+        self.stuck.count()
     }
 }
 

@@ -31,7 +31,7 @@ impl Files {
     ) -> Result<Received> {
         let linux = |error| Error::linux(about, error);
         let deadline = Instant::now().checked_add(timeout);
-        let door = self.admit(process, about)?;
+        let (door, _risk) = self.admit(process, about, request.any_file_system)?;
         let pidfd = process.pidfd().map_err(linux)?;
         // A little earlier than our own deadline, so that what was found until then still comes through.
         let reserve = timeout.checked_div(10).unwrap_or_default().min(Duration::from_millis(50));

@@ -21,6 +21,7 @@ use crate::{Batch, Content, Error, Files, Operation, Outcome, Result, Stat};
 
 /// So many bytes before the place where reading stopped have to be the same.
 const REMEMBERED: usize = 256;
+const ROOM: u64 = REMEMBERED as u64;
 /// One request reads so much at most.
 const PIECE: u64 = 256 * 1024;
 /// A renamed file is looked after for so many polls in which it did not grow: its writer is told late.
@@ -61,6 +62,12 @@ pub enum Event {
     Truncated,
     /// There is no such file now.
     Gone,
+}
+
+impl Event {
+    fn length(&self) -> usize {
+        if let Self::Data(bytes) = self { bytes.len() } else { 0 }
+    }
 }
 
 /// Where in which file reading stopped.
@@ -104,6 +111,8 @@ pub struct Tail {
     begun: bool,
     /// That there is no file was said.
     gone: bool,
+    /// What nobody was told yet: an error came in between, or whoever asked was dropped.
+    events: Vec<Event>,
 }
 
 /// What is asked next.
@@ -120,7 +129,6 @@ enum Step {
 pub(crate) struct Poll<'a> {
     tail: &'a mut Tail,
     step: Step,
-    events: Vec<Event>,
     left: u64,
     rounds: u32,
 }
@@ -130,7 +138,7 @@ impl Tail {
     #[must_use]
     pub fn new(path: impl AsRef<Path>, options: TailOptions) -> Self {
         let path = path.as_ref().to_owned();
-        Self { path, options, current: None, previous: None, begun: false, gone: false }
+        Self { path, options, current: None, previous: None, begun: false, gone: false, events: Vec::new() }
     }
 
     /// The path inside.
@@ -153,7 +161,7 @@ impl Tail {
             };
             poll.answer(outcome)?;
         }
-        Ok(poll.events)
+        Ok(poll.events())
     }
 }
 
@@ -163,12 +171,13 @@ impl<'a> Poll<'a> {
             (Some(_), _) => Step::Previous,
             _ => tail.next_step(),
         };
-        let left = tail.options.max_bytes.max(1);
-        Self { tail, step, events: Vec::new(), left, rounds: 0 }
+        let waiting: usize = tail.events.iter().map(Event::length).sum();
+        let left = tail.options.max_bytes.max(1).saturating_sub(u64::try_from(waiting).unwrap_or(u64::MAX));
+        Self { tail, step, left, rounds: 0 }
     }
 
     pub(crate) fn events(self) -> Vec<Event> {
-        self.events
+        std::mem::take(&mut self.tail.events)
     }
 
     /// The next request; `None` when the poll is done.
@@ -186,6 +195,10 @@ impl<'a> Poll<'a> {
                 offset: place.start(),
                 max_bytes: room(place),
             },
+            // None are asked for, but what stands before the end is remembered.
+            (Step::First, ..) if self.tail.options.lines == 0 => {
+                Operation::Lines { lines: u64::MAX, max_bytes: ROOM }
+            }
             (Step::First, ..) => Operation::Lines { lines: self.tail.options.lines, max_bytes: self.left },
             (Step::Current, _, Some(place)) => {
                 Operation::Read { max_bytes: room(place), offset: place.start(), prefix: true }
@@ -248,8 +261,15 @@ impl<'a> Poll<'a> {
         };
         self.tail.begun = true;
         self.tail.gone = false;
+        // Renamed, and back again: it is known how far it was read.
+        if self.tail.previous.as_ref().is_some_and(|(place, _)| place.is(&content.stat)) {
+            self.tail.current = self.tail.previous.take().map(|(place, _)| place);
+            self.step = Step::Current;
+            return;
+        }
         self.tail.current = Some(Place::after(&content));
-        let more = self.push(content.bytes) && content.truncated;
+        let skip = self.step == Step::First && self.tail.options.lines == 0;
+        let more = self.push(if skip { Vec::new() } else { content.bytes }) && content.truncated;
         self.step = Step::Current;
         if !more {
             self.done();
@@ -274,7 +294,7 @@ impl<'a> Poll<'a> {
             }
             None => {
                 self.tail.current = None;
-                self.events.push(Event::Truncated);
+                self.tail.events.push(Event::Truncated);
                 self.step = Step::Fresh;
             }
         }
@@ -283,7 +303,7 @@ impl<'a> Poll<'a> {
     /// The path leads elsewhere: first the rest of what it led to.
     fn rotate(&mut self, to_another: bool) {
         if to_another {
-            self.events.push(Event::Rotated);
+            self.tail.events.push(Event::Rotated);
         }
         self.tail.previous = self.tail.current.take().map(|place| (place, 0));
         self.step = Step::Previous;
@@ -293,7 +313,7 @@ impl<'a> Poll<'a> {
         self.tail.begun = true;
         if !self.tail.gone {
             self.tail.gone = true;
-            self.events.push(Event::Gone);
+            self.tail.events.push(Event::Gone);
         }
         self.done();
     }
@@ -306,7 +326,7 @@ impl<'a> Poll<'a> {
     fn push(&mut self, data: Vec<u8>) -> bool {
         self.left = self.left.saturating_sub(u64::try_from(data.len()).unwrap_or(u64::MAX));
         if !data.is_empty() {
-            self.events.push(Event::Data(data));
+            self.tail.events.push(Event::Data(data));
         }
         self.left > 0
     }

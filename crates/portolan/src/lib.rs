@@ -59,5 +59,22 @@ pub use portolan_scan::{
     ScanOptions, explain,
 };
 
+/// Is the helper, and ends this process, if the library started it as such; else it does nothing.
+///
+/// For an agent that ships a single binary. It is the first line of `main`, before a thread is started or anything is
+/// read; then [`Files::with_own_binary`] finds its helper in the agent itself. The whole binary is copied to sealed
+/// memory, and its start-up is paid once more for the helper's server: see `examples/own_helper.rs`, and the README
+/// for what both cost.
+///
+/// # Example
+/// ```
+/// portolan::run_helper_if_asked();
+/// // ... and the agent goes on: Host::with_files(Files::with_own_binary()?)
+/// ```
+#[cfg(feature = "own-helper")]
+pub fn run_helper_if_asked() {
+    portolan_helper::run_if_asked();
+}
+
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;

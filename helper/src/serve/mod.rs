@@ -26,6 +26,8 @@ use child::Taken;
 const MOST: usize = 128;
 /// As many wait for requests when there are many.
 const MOST_SPARE: usize = 8;
+/// When no more wait, a request wakes the server.
+const FEW: usize = 1;
 /// A child that waited for so long in vain ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Requests that come closer than this are many.
@@ -119,12 +121,13 @@ impl Server {
             if grown == Grown::IsChild {
                 return self.be_child();
             }
-            // A request wakes a waiting child; only where there is none, it has to wake the server.
+            // A request wakes a waiting child, and the end of a child the server, after the answer: whoever waits for
+            // it is not kept by the server's own work. Only where few children wait, as far as is known, a request
+            // wakes the server too.
             let full = grown == Grown::No || self.children.len() >= MOST;
-            let requests = if self.spare() == 0 && !full { libc::POLLIN } else { 0 };
+            let requests = if self.spare() <= FEW && !full { libc::POLLIN } else { 0 };
             let socket = (self.hub.socket.as_fd(), requests | libc::POLLRDHUP);
-            let wanted = [(self.notices.as_fd(), libc::POLLIN), (self.signals.as_fd(), self.ends()), socket];
-            let [_, _, requests] = sys::poll(wanted, self.next_look());
+            let [_, requests] = sys::poll([(self.signals.as_fd(), libc::POLLIN), socket], self.next_look());
             if requests & (libc::POLLHUP | libc::POLLRDHUP | libc::POLLERR) != 0 {
                 return;
             }
@@ -132,7 +135,7 @@ impl Server {
             self.note();
             self.reap();
             self.kill_late();
-            if requests & libc::POLLIN != 0 && self.spare() == 0 && self.grow() == Grown::IsChild {
+            if requests & libc::POLLIN != 0 && self.spare() <= FEW && self.grow() == Grown::IsChild {
                 return self.be_child();
             }
         }
@@ -143,12 +146,6 @@ impl Server {
         let Self { hub, notices, signals, .. } = self;
         drop((notices, signals));
         child::work(hub)
-    }
-
-    /// Whether the server is woken by the end of a child. Not while there are some that are not known to hang: each
-    /// request would wake it once more. It looks after them in a little while.
-    fn ends(&self) -> i16 {
-        if self.children.iter().all(|child| child.killed) { libc::POLLIN } else { 0 }
     }
 
     /// How long it may sleep.

@@ -4,4 +4,5 @@ mod binary;
 mod client;
 mod finding;
 mod memory;
+mod own;
 mod posture;
