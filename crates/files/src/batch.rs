@@ -344,7 +344,7 @@ impl Files {
         if request.operations.is_empty() {
             return Ok(batch.outcomes(process.pid(), wrong, Received::default()));
         }
-        let received = self.exchange(process, about, request, batch.timeout)?;
+        let received = self.exchange(process, about, request, batch.time())?;
         batch.received(process.pid(), wrong, received)
     }
 }

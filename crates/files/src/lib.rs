@@ -58,14 +58,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portolan_linux::SealedExe;
-use portolan_wire::frame::posture;
 use portolan_wire::request::Demand;
 
 pub use batch::{Batch, Included, Operation, Outcome};
 pub use error::Error;
 pub use glob::{Entry, GlobOptions, Matches};
 pub use portolan_linux::ErrorKind;
-pub use portolan_wire::frame::Hello;
+pub use portolan_wire::frame::{Hello, posture};
 pub use read::{Content, ReadOptions};
 pub use stat::Stat;
 pub use tail::{Event, Tail, TailOptions};

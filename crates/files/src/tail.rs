@@ -283,7 +283,7 @@ impl<'a> Poll<'a> {
             // Renamed, perhaps; its writer may not know yet.
             return self.rotate(false);
         };
-        if !place.is(&content.stat) {
+        if !place.is(&content.stat) && !place.was_copied(&content) {
             return self.rotate(true);
         }
         match place.read_on(&content) {
@@ -365,6 +365,16 @@ impl Place {
 
     fn is(&self, stat: &Stat) -> bool {
         (self.device, self.inode, self.created) == (stat.device, stat.inode, stat.created)
+    }
+
+    /// Another file that begins as the one before: written for the first time on an overlay, or edited "in place".
+    fn was_copied(&mut self, content: &Content) -> bool {
+        let same = self.before.len() == REMEMBERED && content.bytes.starts_with(&self.before);
+        if same {
+            let Stat { device, inode, created, .. } = content.stat;
+            (self.device, self.inode, self.created) = (device, inode, created);
+        }
+        same
     }
 
     /// The bytes after the remembered ones; `None` when those are not there any more.

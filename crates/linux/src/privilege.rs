@@ -14,6 +14,8 @@ pub enum Capability {
     SysChroot,
     /// To read files regardless of their permissions.
     DacReadSearch,
+    /// To empty the capability bounding set.
+    SetPcap,
     /// Another one, by its number.
     Other(u8),
 }
@@ -30,6 +32,7 @@ impl Capability {
             Self::SysAdmin => "needed to enter namespaces",
             Self::SysChroot => "needed to enter a mount namespace",
             Self::DacReadSearch => "needed to read files that their owners protect",
+            Self::SetPcap => "needed to empty the bounding set",
             Self::Other(_) => "needed for this operation",
         }
     }
@@ -42,6 +45,7 @@ impl Capability {
             21 => Self::SysAdmin,
             18 => Self::SysChroot,
             2 => Self::DacReadSearch,
+            8 => Self::SetPcap,
             other => Self::Other(other),
         }
     }
@@ -54,6 +58,7 @@ impl Capability {
             Self::SysAdmin => caps::Capability::CAP_SYS_ADMIN,
             Self::SysChroot => caps::Capability::CAP_SYS_CHROOT,
             Self::DacReadSearch => caps::Capability::CAP_DAC_READ_SEARCH,
+            Self::SetPcap => caps::Capability::CAP_SETPCAP,
             Self::Other(_) => return false,
         };
         caps::has_cap(None, caps::CapSet::Effective, capability).unwrap_or(false)
@@ -67,6 +72,7 @@ impl fmt::Display for Capability {
             Self::SysAdmin => f.write_str("CAP_SYS_ADMIN"),
             Self::SysChroot => f.write_str("CAP_SYS_CHROOT"),
             Self::DacReadSearch => f.write_str("CAP_DAC_READ_SEARCH"),
+            Self::SetPcap => f.write_str("CAP_SETPCAP"),
             Self::Other(number) => write!(f, "capability {number}"),
         }
     }

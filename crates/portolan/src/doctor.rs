@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portolan_files::Files;
+use portolan_files::{Files, GlobOptions, posture};
 use portolan_linux::netns::SocketKind;
 use portolan_linux::{Home, NetNs, Process};
 
@@ -42,40 +42,119 @@ impl fmt::Display for State {
     }
 }
 
+/// What a feature asks of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Privilege {
+    /// The feature.
+    pub feature: &'static str,
+    /// The capabilities that it needs over processes of other users and containers.
+    pub needs: &'static [Capability],
+    /// What works without them.
+    pub without: &'static str,
+    /// How it stands without them.
+    state: State,
+}
+
+/// Which capabilities each feature needs (`capabilities(7)`), and what works without. `docs/threat-model.md` has the
+/// same table.
+pub const PRIVILEGES: [Privilege; 7] = [
+    Privilege {
+        feature: "scan: processes of all users",
+        needs: &[Capability::SysPtrace],
+        without: "one's own processes; of others number, name and cgroup",
+        state: State::Partly,
+    },
+    Privilege {
+        feature: "scan: listeners in other namespaces",
+        needs: &[Capability::SysPtrace, Capability::SysAdmin],
+        without: "the listeners of one's own network namespace",
+        state: State::Partly,
+    },
+    Privilege {
+        feature: "files: enter containers",
+        needs: &[Capability::SysPtrace, Capability::SysAdmin, Capability::SysChroot],
+        without: "nothing inside is read",
+        state: State::Missing,
+    },
+    Privilege {
+        feature: "files: protected files",
+        needs: &[Capability::DacReadSearch],
+        without: "files that this user, or everybody, may read",
+        state: State::Partly,
+    },
+    Privilege {
+        feature: "files: a procfs of the helper's own",
+        needs: &[Capability::SysAdmin],
+        without: "the host's /proc, for the helper's own descriptors only",
+        state: State::Partly,
+    },
+    Privilege {
+        feature: "files: empty the bounding set",
+        needs: &[Capability::SetPcap],
+        without: "NO_NEW_PRIVS, which makes it void",
+        state: State::Partly,
+    },
+    Privilege {
+        feature: "dial: connect inside containers",
+        needs: &[Capability::SysPtrace, Capability::SysAdmin],
+        without: "no connection is made, and none to the host instead",
+        state: State::Missing,
+    },
+];
+
 /// Tries every feature on this process itself; no container is touched.
 #[must_use]
 pub fn examine() -> Vec<Check> {
-    vec![
-        by_capability("scan: processes of all users", &[Capability::SysPtrace], State::Partly),
-        listeners(),
-        by_capability(
-            "scan: listeners in other namespaces",
-            &[Capability::SysPtrace, Capability::SysAdmin],
-            State::Partly,
-        ),
-        by_capability(
-            "dial: connect inside containers",
-            &[Capability::SysPtrace, Capability::SysAdmin],
-            State::Missing,
-        ),
-        by_capability(
-            "files: enter containers",
-            &[Capability::SysPtrace, Capability::SysAdmin, Capability::SysChroot],
-            State::Missing,
-        ),
-        by_capability("files: protected files", &[Capability::DacReadSearch], State::Partly),
-        helper(),
-        cgroups(),
-    ]
+    let mut checks: Vec<Check> = PRIVILEGES.iter().map(Privilege::check).collect();
+    checks.extend([listeners(), helper(), walls(), cgroups()]);
+    checks.sort_by_key(|check| check.feature.split(':').next().unwrap_or_default());
+    checks
 }
 
-fn by_capability(feature: &'static str, needed: &[Capability], without: State) -> Check {
-    let missing: Vec<String> = needed.iter().filter(|c| !c.is_effective()).map(ToString::to_string).collect();
-    if missing.is_empty() {
-        let all: Vec<String> = needed.iter().map(ToString::to_string).collect();
-        Check { feature, state: State::Works, detail: format!("has {}", all.join(", ")) }
-    } else {
-        Check { feature, state: without, detail: format!("needs {}", missing.join(", ")) }
+impl Privilege {
+    fn check(&self) -> Check {
+        let names =
+            |wanted: &[Capability]| wanted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let missing: Vec<Capability> = self.needs.iter().copied().filter(|c| !c.is_effective()).collect();
+        let (state, detail) = if missing.is_empty() {
+            (State::Works, format!("has {}", names(self.needs)))
+        } else {
+            (self.state, format!("needs {}; without: {}", names(&missing), self.without))
+        };
+        Check { feature: self.feature, state, detail }
+    }
+}
+
+/// What the helper can give up on this host: it enters the namespace that it is in already, and looks at its root.
+fn walls() -> Check {
+    let feature = "files: the helper's walls";
+    let entered = Files::new().map_err(crate::Error::from).and_then(|files| {
+        let own = Process::open(std::process::id().cast_signed())?;
+        Ok(files.glob(&own, "/", &GlobOptions::default())?.helper)
+    });
+    let hello = match entered {
+        Ok(hello) => hello,
+        Err(error) => return Check { feature, state: State::Missing, detail: error.to_string() },
+    };
+    let has = |bit: u16| hello.posture & bit != 0;
+    let walls = [
+        (hello.seccomp == 2, "a seccomp filter"),
+        (hello.landlock > 0, "Landlock"),
+        (has(posture::PRIVATE_PROCFS), "a procfs of its own"),
+        (has(posture::SEALED), "sealed memory"),
+        (has(posture::NOT_DUMPABLE), "not dumpable"),
+        (has(posture::NO_NEW_PRIVS), "no new privileges"),
+        (has(posture::LIMITED), "resource limits"),
+        (has(posture::DEATH_SIGNAL), "a death signal"),
+        (hello.bounding == 0, "an empty bounding set"),
+    ];
+    let named = |there: bool| {
+        walls.iter().filter(|(has, _)| *has == there).map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    };
+    match named(false) {
+        missing if missing.is_empty() => Check { feature, state: State::Works, detail: named(true) },
+        missing => Check { feature, state: State::Partly, detail: format!("lacks {missing}") },
     }
 }
 
@@ -126,4 +205,19 @@ fn cgroups() -> Check {
         _ => "cgroup v1 and v2 (hybrid)",
     };
     Check { feature, state: State::Works, detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_has_the_same_table() {
+        let document = include_str!("../../../docs/threat-model.md");
+        for Privilege { feature, needs, without, .. } in PRIVILEGES {
+            let needs: Vec<String> = needs.iter().map(|c| format!("`{c}`")).collect();
+            let row = format!("| {feature} | {} | {without} |", needs.join(", "));
+            assert!(document.contains(&row), "docs/threat-model.md lacks: {row}");
+        }
+    }
 }

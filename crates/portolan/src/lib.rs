@@ -46,6 +46,7 @@ pub use host::Host;
 pub use target::Target;
 
 pub use portolan_dial::Dialer;
+pub use portolan_files::tail::Lines as LogLines;
 pub use portolan_files::{
     Batch, Content, Event, Files, GlobOptions, Included, Matches, Operation, Outcome, ReadOptions, Stat,
     Tail, TailOptions,

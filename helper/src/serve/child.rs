@@ -4,13 +4,11 @@ use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
 use portolan_wire::code::{ErrorCode, Stage};
-use portolan_wire::frame::Stat;
-use portolan_wire::request::{Action, Operation, Read, Request};
+use portolan_wire::request::{Action, Operation, Request};
 
 use super::{Hub, sys};
-use crate::answer::{Answer, Fault};
-use crate::sys::RESOLVE_BENEATH;
-use crate::{confine, enter, operations, read};
+use crate::answer::{Answer, Fault, Whole};
+use crate::{confine, enter, operations};
 
 /// That a child has taken a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +83,7 @@ pub(super) fn work(mut hub: Hub) -> ! {
 /// Goes through the motions while nobody waits. After a fork the kernel gives a process its pages, of code and of
 /// data, only as it comes to them, and a request comes to some twenty.
 fn rehearse(hub: &mut Hub) {
-    let path = b"/proc/self/stat".to_vec();
-    let read = Read { max_bytes: 1, offset: 0, prefix: true };
-    let operation = Operation { action: Action::Read(read), path };
+    let operation = Operation { action: Action::Stat, path: b"/".to_vec() };
     let request = Request { operations: vec![operation], ..Request::default() };
     let bytes = request.to_bytes().unwrap_or_default();
     if let Some(into) = hub.buffer.get_mut(..bytes.len()) {
@@ -96,16 +92,10 @@ fn rehearse(hub: &mut Hub) {
     let Ok(request) = Request::parse(&bytes) else { return };
     let mut answer = Answer::new(&request);
     answer.hello = hub.hello;
-    // Of this process's own entry in its own procfs, and to nobody.
-    let Ok(found) = crate::sys::openat2(hub.procfs.as_fd(), b"self/stat", libc::O_PATH, RESOLVE_BENEATH)
-    else {
-        return;
-    };
-    if let Ok(look) = crate::sys::look(found.as_fd(), false)
-        && let Ok(file) = crate::sys::reopen(hub.procfs.as_fd(), found.as_fd(), libc::O_RDONLY)
-    {
-        let result = read::opened(&file, Stat { size: 1, ..look.stat }, read, &mut answer);
-        answer.operation(result);
+    // Of the server's own procfs, and to nobody.
+    if let Ok(look) = crate::sys::look(hub.procfs.as_fd(), false) {
+        let told = answer.stat(look.stat).and_then(|()| answer.data(&[0; 1024]));
+        answer.operation(told.map(|()| Whole::default()));
     }
     answer.discard();
 }

@@ -4,5 +4,6 @@ mod binary;
 mod client;
 mod finding;
 mod memory;
+mod older;
 mod own;
 mod posture;
