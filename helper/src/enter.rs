@@ -11,6 +11,7 @@ use crate::confine::{self, CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE};
 use crate::mounts::Mounts;
 use crate::sys::{self, Errno};
 use crate::target::{Target, namespace};
+use crate::walk::Miss;
 
 /// What the helper holds while it works inside.
 #[derive(Debug)]
@@ -23,8 +24,6 @@ pub(crate) struct Inside {
     pub(crate) ids: Option<Ids>,
     /// Which mounts are entered.
     pub(crate) mounts: Mounts,
-    /// Whether the root's own mount is.
-    pub(crate) root_verdict: Result<(), FileSystem>,
     /// FUSE and network file systems are entered too.
     pub(crate) any_file_system: bool,
 }
@@ -83,10 +82,16 @@ pub(crate) fn served(
 /// `setns` lands in the root of the namespace, which for a process in a chroot is the whole host.
 fn settle(root: OwnedFd, procfs: OwnedFd, ids: Option<Ids>, any_file_system: bool) -> Result<Inside, Fault> {
     let (mounts, verdict) = Mounts::join(root.as_fd(), procfs.as_fd(), any_file_system).map_err(fault)?;
+    match verdict {
+        // A root that is not of this namespace: the process went to another one while both were opened.
+        Err(FileSystem::Unknown) => return Err(Fault::new(Stage::Enter, ErrorCode::TargetChanged)),
+        // Even to make it our root would ask a FUSE server for permission.
+        Err(kind) if !any_file_system => return Err(Miss::FileSystem(kind).fault(Stage::Enter)),
+        _ => {}
+    }
     sys::change_root(root.as_fd()).map_err(fault)?;
-    let root_verdict = if any_file_system { Ok(()) } else { verdict };
     let ids = ids.filter(|ids| !ids.holds_all());
-    Ok(Inside { root, procfs, ids, mounts, root_verdict, any_file_system })
+    Ok(Inside { root, procfs, ids, mounts, any_file_system })
 }
 
 /// Goes on in a child, which alone is in the pid namespace; this process waits for it and ends as it ends.

@@ -334,15 +334,16 @@ pub(crate) fn mount_type(mount: Mount) -> Result<Vec<u8>> {
     if name.is_empty() { Err(bad) } else { Ok(name.to_vec()) }
 }
 
-/// What a name in a directory is; a link is not followed.
+/// What a name in a directory is; a link is not followed, and no server is asked.
 pub(crate) fn kind_at(directory: BorrowedFd<'_>, name: &[u8]) -> Result<FileKind> {
     let name = c_string(name)?;
-    // SAFETY: all zeroes is a valid `struct stat`.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    let (fd, flags) = (directory.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
+    // SAFETY: all zeroes is a valid `struct statx`.
+    let mut x: libc::statx = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
+    let (fd, name, mask) = (directory.as_raw_fd(), name.as_ptr(), libc::STATX_TYPE);
     // SAFETY: a live descriptor, a C string and a structure that live through the call.
-    done(unsafe { libc::fstatat(fd, name.as_ptr(), &raw mut stat, flags) }.into())?;
-    Ok(FileKind::of_mode(stat.st_mode))
+    done(unsafe { libc::syscall(libc::SYS_statx, fd, name, flags, mask, &raw mut x) })?;
+    Ok(FileKind::of_mode(x.stx_mode.into()))
 }
 
 /// From the file's own position.
