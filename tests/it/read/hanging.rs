@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portolan::{ErrorKind, FileKind, Files, GlobOptions, ReadOptions};
+use portolan::{ErrorKind, FileKind, Files, GlobOptions, Process, ReadOptions};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
@@ -140,4 +140,49 @@ fn helpers_in_the_pid_namespace_are_counted_too() {
     }
     let refused = files.read(&c.process, "/app/file", &options).map_err(|error| error.kind());
     assert_eq!(refused.map(|content| content.bytes), Err(ErrorKind::Busy));
+}
+
+/// As above, and a child that makes the mount its root, which the server permits; after that it says nothing.
+const ROOTED: &str = "
+import ctypes, os, struct, sys, time
+fuse = os.open('/hang-device', os.O_RDWR)
+options = b'fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other' % fuse
+assert ctypes.CDLL(None).mount(b'none', b'/hang', b'fuse', 0, options) == 0
+def answer(request, body=b''):
+    unique = struct.unpack_from('<IIQ', request)[2]
+    os.write(fuse, struct.pack('<IiQ', 16 + len(body), 0, unique) + body)
+answer(os.read(fuse, 1 << 20), struct.pack('<IIIIHHIIHHI7I', 7, 31, 0, 0, 64, 48, 4096, 1, 0, 0, 0, *[0] * 7))
+if os.fork() == 0:
+    os.close(fuse)
+    os.chroot('/hang')
+    print('rooted', flush=True)
+    time.sleep(1000)
+while True:
+    request = os.read(fuse, 1 << 20)
+    opcode = struct.unpack_from('<II', request)[1]
+    # ACCESS and GETATTR, of whoever asks until the child is there.
+    if opcode == 34 and not os.path.exists('/tmp/quiet'): answer(request)
+    elif opcode == 3 and not os.path.exists('/tmp/quiet'): answer(request, struct.pack('<QII6Q10I', 9, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0))
+    else: print('asked', opcode, flush=True)";
+
+#[test]
+fn a_process_whose_root_is_on_fuse_is_refused_and_its_server_is_not_asked() {
+    require!(Need::Root, Need::Overlay, Need::File("/dev/fuse"));
+    let world = World::new("rooted").prepare("mkdir /hang; mknod /hang-device c 10 229");
+    let c = Inside::start(&world.command(["python3", "-c", ROOTED]));
+    c.wait_log("rooted");
+    c.shell("touch /tmp/quiet");
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", c.pid())).unwrap();
+    let child = Process::open(children.trim().parse().unwrap()).unwrap();
+    let files = Files::with_helper(&helper()).unwrap();
+    for path in ["/etc/passwd", "/", "/proc/1/comm"] {
+        let start = Instant::now();
+        let outcome = files.read(&child, path, &ReadOptions::default());
+        assert_eq!(outcome.map(drop).map_err(|error| error.kind()), Err(ErrorKind::UnsupportedFs), "{path}");
+        assert!(start.elapsed() < LATE, "{path} took {:?}", start.elapsed());
+    }
+    assert!(!c.container.log().contains("asked"), "{}", c.container.log());
+    // Asked for, it hangs until the deadline.
+    let outcome = files.read(&child, "/etc/passwd", &any());
+    assert_eq!(outcome.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Timeout));
 }
