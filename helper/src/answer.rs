@@ -1,5 +1,6 @@
 //! Frames to standard output, and faults to error frames.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use portolan_wire::code::{ErrorCode, FileKind, LimitKind, Stage};
@@ -81,6 +82,9 @@ pub(crate) struct Answer {
     pub(crate) hello: Hello,
     /// Directories that the operation under way had to leave out.
     pub(crate) skipped: u32,
+    /// A file whose server may not let us close it (FUSE is asked to flush): what was said of it goes first.
+    held: Option<OwnedFd>,
+    any_file_system: bool,
     deadline: Instant,
     greeted: bool,
     unheard: bool,
@@ -104,6 +108,8 @@ impl Answer {
         Self {
             hello: Hello::default(),
             skipped: 0,
+            held: None,
+            any_file_system: request.any_file_system,
             deadline: now.checked_add(timeout).unwrap_or(now),
             greeted: false,
             unheard: false,
@@ -166,17 +172,34 @@ impl Answer {
         self.put(Stage::Glob, &Frame::Entry(Entry { kind, path }))
     }
 
+    /// Takes a file that was read, to close it once its end is written.
+    pub(crate) fn hold(&mut self, file: OwnedFd) {
+        self.held = self.any_file_system.then_some(file);
+    }
+
+    fn let_go(&mut self) -> Result<(), Fault> {
+        match self.held.take() {
+            Some(file) => {
+                let flushed = self.flush();
+                drop(file);
+                flushed
+            }
+            None => Ok(()),
+        }
+    }
+
     /// How a file that was included ends.
     pub(crate) fn file(&mut self, result: Result<Whole, Fault>) -> Result<(), Fault> {
         let bytes = std::mem::take(&mut self.file_bytes);
-        match result {
+        let told = match result {
             Ok(Whole { size, truncated }) => {
                 let end = End { bytes, entries: 0, size, truncated, skipped: 0 };
                 self.put(Stage::Read, &Frame::FileEnd(end))
             }
             Err(fault) if fault.unheard => Err(fault),
             Err(fault) => self.put(Stage::Read, &Frame::FileError(fault.failure)),
-        }
+        };
+        told.and_then(|()| self.let_go())
     }
 
     /// How an operation ends; false when nobody listens any more.
@@ -195,7 +218,7 @@ impl Answer {
                 self.put(fault.failure.stage, &Frame::Error(fault.failure))
             }
         };
-        written.is_ok()
+        written.and_then(|()| self.let_go()).is_ok()
     }
 
     /// No operation could be begun.

@@ -149,7 +149,13 @@ impl Walk<'_> {
         };
         let mut names = Vec::new();
         let mut entries = sys::Entries::new(directory.as_fd());
-        while let Some((name, kind)) = entries.next().map_err(|errno| Fault::of_errno(Stage::Glob, errno))? {
+        loop {
+            let (name, kind) = match entries.next() {
+                Ok(Some(entry)) => entry,
+                // At its end, or removed meanwhile.
+                Ok(None) | Err(Errno(libc::ENOENT)) => break,
+                Err(errno) => return Err(Fault::of_errno(Stage::Glob, errno)),
+            };
             if name == b"." || name == b".." || !segment.matches(name) {
                 continue;
             }

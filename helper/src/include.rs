@@ -37,5 +37,5 @@ fn one(
         return Err(Fault::not_regular(kind));
     }
     let (file, stat) = open::named(inside, path, named)?;
-    read::opened(&file, stat, options, answer)
+    read::opened(file, stat, options, answer)
 }

@@ -16,11 +16,17 @@ const PIECE: usize = 32 * 1024;
 
 pub(crate) fn file(inside: &Inside, path: &[u8], options: Read, answer: &mut Answer) -> Result<Whole, Fault> {
     let (file, stat) = open::regular(inside, path)?;
-    opened(&file, stat, options, answer)
+    opened(file, stat, options, answer)
 }
 
 /// Sends what a file is, and then its bytes.
-pub(crate) fn opened(file: &OwnedFd, stat: Stat, options: Read, answer: &mut Answer) -> Result<Whole, Fault> {
+pub(crate) fn opened(file: OwnedFd, stat: Stat, options: Read, answer: &mut Answer) -> Result<Whole, Fault> {
+    let result = send(&file, stat, options, answer);
+    answer.hold(file);
+    result
+}
+
+fn send(file: &OwnedFd, stat: Stat, options: Read, answer: &mut Answer) -> Result<Whole, Fault> {
     let Read { max_bytes, offset, prefix } = options;
     let allowed = max_bytes.min(answer.bytes_left());
     // Refused before a byte is read: a caller that wanted a configuration does not want the start of a database.
@@ -90,8 +96,14 @@ pub(crate) fn lines(
 ) -> Result<Whole, Fault> {
     let (file, stat) = open::regular(inside, path)?;
     let allowed = max_bytes.min(answer.bytes_left());
-    let offset = start_of_lines(&file, stat.size, lines, allowed, answer)?;
-    opened(&file, stat, Read { max_bytes: allowed, offset, prefix: true }, answer)
+    let offset = match start_of_lines(&file, stat.size, lines, allowed, answer) {
+        Ok(offset) => offset,
+        Err(fault) => {
+            answer.hold(file);
+            return Err(fault);
+        }
+    };
+    opened(file, stat, Read { max_bytes: allowed, offset, prefix: true }, answer)
 }
 
 /// Where the last lines begin; a newline at the very end ends the last of them.
@@ -174,7 +186,7 @@ pub(crate) fn renamed(
         let Ok(look) = sys::look(found.as_fd(), false) else { continue };
         if (look.stat.device, look.stat.inode) == (wanted.device, wanted.inode) {
             let (file, stat) = open::found_regular(inside, &found)?;
-            return opened(&file, stat, options, answer);
+            return opened(file, stat, options, answer);
         }
     }
     Err(Fault::new(Stage::Open, ErrorCode::NotFound))

@@ -18,6 +18,8 @@ use crate::sys::{RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLV
 
 /// `..` under a storm of renames makes the kernel ask for another try; never more than a few in a row.
 const TRIES: u32 = 128;
+/// Sticky, and for everybody to write.
+const SHARED: u32 = 0o1002;
 /// As many symbolic links as the kernel follows (`path_resolution(7)`).
 const LINKS: u32 = 40;
 
@@ -75,11 +77,24 @@ pub(crate) fn find(inside: &Inside, path: &[u8], way: Way) -> Result<OwnedFd, Mi
             | if way.directory { libc::O_DIRECTORY } else { 0 };
         let resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
         match open_patiently(inside.root.as_fd(), path, flags, resolve) {
-            Err(Errno(libc::EXDEV)) => {}
+            // Another mount; or a storm that does not end, from which a walk that knows no `..` is safe.
+            Err(Errno(libc::EXDEV | libc::EAGAIN)) => {}
             other => return other.map_err(Miss::Errno),
         }
     }
     Walk::start(inside, way)?.all(path)
+}
+
+/// One name in a directory; a link is not followed. `EXDEV` says that what it leads to was moved or unmounted just then.
+fn open_name(here: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    for _ in 0..TRIES {
+        let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+        match sys::openat2(here, name, libc::O_PATH | libc::O_NOFOLLOW, resolve) {
+            Err(Errno(libc::EXDEV | libc::EAGAIN)) => {}
+            other => return other,
+        }
+    }
+    Err(Errno(libc::ENOENT))
 }
 
 fn open_patiently(root: BorrowedFd<'_>, path: &[u8], flags: i32, resolve: u64) -> Result<OwnedFd, Errno> {
@@ -144,7 +159,7 @@ impl<'a> Walk<'a> {
                     (self.here, self.stands) = (next, look);
                 }
                 FileKind::Symlink if !last || self.way.follow || directory => {
-                    let text = self.follow(&name, next.as_fd())?;
+                    let text = self.follow(&name, next.as_fd(), &look)?;
                     directory |= last && text.ends_with(b"/");
                     if text.first() == Some(&b'/') {
                         self.behind.clear();
@@ -167,8 +182,7 @@ impl<'a> Walk<'a> {
         if !owners::may_search(self.inside.ids.as_ref(), &self.stands.stat) {
             return Err(Errno(libc::EACCES).into());
         }
-        let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-        let next = open_patiently(self.here.as_fd(), name, libc::O_PATH | libc::O_NOFOLLOW, resolve)?;
+        let next = open_name(self.here.as_fd(), name)?;
         let look = sys::look(next.as_fd(), false)?;
         let mount = self.inside.mounts.of(next.as_fd(), look.mount)?;
         if mount != self.mount {
@@ -179,7 +193,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The text of a link.
-    fn follow(&mut self, name: &[u8], link: BorrowedFd<'_>) -> Result<Vec<u8>, Miss> {
+    fn follow(&mut self, name: &[u8], link: BorrowedFd<'_>, look: &Look) -> Result<Vec<u8>, Miss> {
         self.links = self.links.saturating_add(1);
         if self.links > LINKS {
             return Err(Errno(libc::ELOOP).into());
@@ -195,6 +209,17 @@ impl<'a> Walk<'a> {
             }
         } else if !kind.is_err_and(FileSystem::is_kernel) {
             self.literal = false;
+        }
+        let shared = self.stands.stat.mode & SHARED == SHARED;
+        if shared && look.stat.user != self.stands.stat.user {
+            // The kernel's own verdict over a link in a directory like /tmp (`fs.protected_symlinks`, `proc(5)`), which
+            // reading it does not ask for. Nothing beyond this mount is touched.
+            let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+            if sys::openat2(self.here.as_fd(), name, libc::O_PATH, resolve)
+                .is_err_and(|e| e.0 == libc::EACCES)
+            {
+                return Err(Errno(libc::EACCES).into());
+            }
         }
         let text = sys::readlinkat(link, b"")?;
         // The link was on a mount of its own only if it was bound there; what follows is judged from its directory.

@@ -1,13 +1,9 @@
 //! Reading inside: by the server, in batches, by a helper for one request, and globbing.
 
-use std::io::{PipeReader, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use portolan::{Batch, Files, GlobOptions, Process, ReadOptions};
-use portolan_linux::pass;
-use portolan_linux::wait::{Ready, until};
 use portolan_world::{Container, World};
 
 use crate::command::helper;
@@ -62,53 +58,48 @@ fn served(files: &Files, process: &Process, container: &Container) -> Vec<Budget
     let options = ReadOptions::default();
     let (ours, peer) =
         take_turns(2000, 20, || read(files, process, &options), || nsenter(container, &["cat", FILE], 2100));
-    let (floor, _) =
-        take_turns(1000, 20, Exchange::start().timer(), || nsenter(container, &["cat", FILE], 2100));
+    let floor = Duration::from_nanos(run_c(FORK).trim().parse().unwrap());
     vec![
         Budget::ratio("one served read of 2 KiB / nsenter -m cat, p50", ours.at(50), peer.at(50), 1.0 / 25.0),
         Budget::ratio("the same, p99", ours.at(99), peer.at(99), 1.0 / 10.0),
-        Budget::ratio(
-            "  a bare exchange with a waiting thread / nsenter -m cat",
-            floor.at(50),
-            peer.at(50),
-            1.0,
-        )
-        .for_comparison(),
+        Budget::ratio("  fork, exit and wait of the smallest program / nsenter", floor, peer.at(50), 1.0)
+            .for_comparison(),
     ]
 }
 
-/// What is left of a served read when nothing is entered and nothing read: a message with three descriptors to
-/// somebody who waits for it, and 2 KiB back through a pipe. Most of it is the kernel waking the other side.
-struct Exchange {
-    socket: OwnedFd,
-    output: PipeReader,
+/// What a process for each request costs at least: the median of a fork, an exit and a wait, in nanoseconds.
+const FORK: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+static long now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1000000000L + t.tv_nsec; }
+static int by_size(const void *a, const void *b) { long x = *(long *)a, y = *(long *)b; return (x > y) - (x < y); }
+int main(void) {
+    static long times[2000];
+    for (int i = 0; i < 2000; i++) {
+        long start = now();
+        pid_t child = fork();
+        if (child == 0) _exit(0);
+        waitpid(child, 0, 0);
+        times[i] = now() - start;
+    }
+    qsort(times, 2000, sizeof *times, by_size);
+    printf("%ld\n", times[1000]);
 }
+"#;
 
-impl Exchange {
-    fn start() -> Self {
-        let (socket, other) = pass::pair().unwrap();
-        let (output, mut input) = std::io::pipe().unwrap();
-        std::thread::spawn(move || {
-            let mut message = [0; 4096];
-            while until(&other, Ready::Read, None).unwrap()
-                && pass::receive(&other, &mut message).unwrap() > 0
-            {
-                input.write_all(&[0; 2240]).unwrap();
-            }
-        });
-        Self { socket, output }
-    }
-
-    fn timer(mut self) -> impl FnMut() -> Duration {
-        move || {
-            let start = Instant::now();
-            let fd = self.output.as_fd();
-            pass::send(&self.socket, &[0; 113], &[fd, fd, fd]).unwrap();
-            assert!(until(&self.output, Ready::Read, None).unwrap());
-            assert_eq!(self.output.read(&mut [0; 8192]).unwrap(), 2240);
-            start.elapsed()
-        }
-    }
+/// Compiles a program and gives what it prints.
+fn run_c(text: &str) -> String {
+    let directory = std::env::temp_dir().join(format!("portolan-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("floor.c"), text).unwrap();
+    let mut cc = Command::new("cc");
+    let built = cc.current_dir(&directory).args(["-O2", "-static", "-o", "floor", "floor.c"]).status();
+    let output = built.and_then(|_| Command::new(directory.join("floor")).output());
+    std::fs::remove_dir_all(&directory).unwrap();
+    String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
 fn batch(files: &Files, process: &Process) -> Budget {

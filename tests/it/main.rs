@@ -10,7 +10,10 @@
 //! - `servers`: small programs that listen inside
 //! - `scratch`: directories of the host that vanish with their test
 //! - `read`, `glob`, `targets`, `scan`, `dial`: each door of the library, and its command
+//! - `tail`, `batch`: a file's end as it grows and is rotated; several operations in one entry
+//! - `serve`: the server behind all requests: killed, stopped, replaced, at rest
 //! - `helper`: the helper alone, through its own arguments and frames
+//! - `hostile`: every attack of the threat model by its number, and what must hold after each
 //! - `impostor`: what the library does with a helper that lies, hangs or dies
 //! - `privileges`: what is said, and what goes on working, when a capability is missing
 //! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
@@ -25,12 +28,14 @@
     reason = "tests fail by panicking"
 )]
 
+mod batch;
 mod command;
 mod dial;
 mod direction;
 mod fences;
 mod glob;
 mod helper;
+mod hostile;
 mod impostor;
 mod inside;
 mod manners;
@@ -40,5 +45,7 @@ mod read;
 mod runtimes;
 mod scan;
 mod scratch;
+mod serve;
 mod servers;
+mod tail;
 mod targets;

@@ -71,10 +71,25 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Server {
     exe: Arc<SealedExe>,
+    mine: Mutex<Mine>,
+    next: AtomicU64,
+}
+
+/// What belongs to one process: a fork has the memory of it, but not the thread, and the server is not its own.
+#[derive(Debug)]
+struct Mine {
+    pid: u32,
     shared: Arc<Shared>,
     /// Set once the thread was started.
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-    next: AtomicU64,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Mine {
+    fn new() -> Self {
+        let (state, changed) = (Mutex::new(State::Down), Condvar::new());
+        let shared = Arc::new(Shared { state, changed, closing: AtomicBool::new(false) });
+        Self { pid: std::process::id(), shared, thread: None }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,12 +98,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Server {
     pub(crate) fn new(exe: Arc<SealedExe>) -> Self {
-        let shared = Shared {
-            state: Mutex::new(State::Down),
-            changed: Condvar::new(),
-            closing: AtomicBool::new(false),
-        };
-        Self { exe, shared: Arc::new(shared), thread: Mutex::new(None), next: AtomicU64::new(1) }
+        Self { exe, mine: Mutex::new(Mine::new()), next: AtomicU64::new(1) }
     }
 
     /// A number that no other request has.
@@ -96,9 +106,19 @@ impl Server {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// What is shared with the thread of this process.
+    fn shared(&self) -> Arc<Shared> {
+        let mut mine = lock(&self.mine);
+        if mine.pid != std::process::id() {
+            // Left as it is: to close or to join anything of it would be felt by the process that it belongs to.
+            std::mem::forget(std::mem::replace(&mut *mine, Mine::new()));
+        }
+        Arc::clone(&mine.shared)
+    }
+
     /// The running server, if nothing has to be waited for.
     pub(crate) fn running(&self) -> Option<Arc<Link>> {
-        match &*lock(&self.shared.state) {
+        match &*lock(&self.shared().state) {
             State::Up(link) if !link.is_down() => Some(Arc::clone(link)),
             _ => None,
         }
@@ -110,10 +130,16 @@ impl Server {
             return Ok(link);
         }
         self.start_thread()?;
-        let mut state = lock(&self.shared.state);
-        if !matches!(*state, State::Wanted) {
-            *state = State::Wanted;
-            self.shared.changed.notify_all();
+        let shared = self.shared();
+        let mut state = lock(&shared.state);
+        match &*state {
+            // Another caller was quicker.
+            State::Up(link) if !link.is_down() => return Ok(Arc::clone(link)),
+            State::Wanted => {}
+            _ => {
+                *state = State::Wanted;
+                shared.changed.notify_all();
+            }
         }
         loop {
             match &*state {
@@ -125,21 +151,21 @@ impl Server {
             if left.is_zero() {
                 return Err(NoServer::TimedOut);
             }
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     fn start_thread(&self) -> Result<(), NoServer> {
-        let mut thread = lock(&self.thread);
-        if thread.is_some() {
+        let (exe, shared) = (Arc::clone(&self.exe), self.shared());
+        let mut mine = lock(&self.mine);
+        if mine.thread.is_some() {
             return Ok(());
         }
-        let (exe, shared) = (Arc::clone(&self.exe), Arc::clone(&self.shared));
         // Small: it only waits.
         let builder = std::thread::Builder::new().name("portolan-helper".to_owned()).stack_size(256 * 1024);
         match builder.spawn(move || keep(&exe, &shared)) {
             Ok(handle) => {
-                *thread = Some(handle);
+                mine.thread = Some(handle);
                 Ok(())
             }
             Err(e) => Err(NoServer::Os(e.raw_os_error().unwrap_or(0))),
@@ -154,12 +180,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.shared.closing.store(true, Ordering::Release);
-        if let State::Up(link) = &*lock(&self.shared.state) {
+        let shared = self.shared();
+        shared.closing.store(true, Ordering::Release);
+        if let State::Up(link) = &*lock(&shared.state) {
             link.close();
         }
-        self.shared.changed.notify_all();
-        let thread = lock(&self.thread).take();
+        shared.changed.notify_all();
+        let thread = lock(&self.mine).thread.take();
         if let Some(thread) = thread {
             // It ends as soon as the server has; that dies at once, whatever its children do.
             let _ = thread.join();

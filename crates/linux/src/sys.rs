@@ -94,6 +94,10 @@ pub(crate) fn spawn_with(
         if unsafe { libc::setsid() } < 0 {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: integers only. What is started dies with the thread that starts it, whatever it does itself.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
         // SAFETY: integers only. Marks, does not close: the standard library still needs its own pipe.
         if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } != 0 {
             return Err(io::Error::last_os_error());

@@ -53,7 +53,8 @@ pub fn until(fd: impl AsFd, ready: Ready, deadline: Option<Instant>) -> io::Resu
     }
 }
 
-/// Whether nobody can write to a pipe any more; what was written before may still be in it.
+/// Whether the other side of a pipe is gone: nobody can write to it any more (what was written before may still be in
+/// it), or nobody can read from it any more.
 ///
 /// # Example
 /// ```

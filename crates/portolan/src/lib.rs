@@ -53,6 +53,7 @@ pub use portolan_files::{
 };
 pub use portolan_linux::error::{Escaped, Feature, FileKind, Limit, NetError};
 pub use portolan_linux::privilege::Capability;
+pub use portolan_linux::wait::hung_up;
 pub use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId};
 pub use portolan_scan::cgroup::{Classification, Kind, classify};
 pub use portolan_scan::{

@@ -15,10 +15,13 @@ pub(crate) fn set_no_new_privileges() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
 }
 
-/// No signal is blocked, and SIGALRM ends this process: whoever started it may have had it otherwise.
+/// No signal is blocked, and these end this process: whoever started it may have had it otherwise, and the standard
+/// library has handlers that would ask for more than the filter allows.
 pub(crate) fn default_signals() {
-    // SAFETY: sets the default action, no handler of ours.
-    unsafe { libc::signal(libc::SIGALRM, libc::SIG_DFL) };
+    for signal in [libc::SIGALRM, libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: sets the default action, no handler of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     // SAFETY: a signal set of zeroes is valid, and the call below initialises it.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: `set` lives through the call.

@@ -53,6 +53,11 @@ const LAST: RawFd = 60;
 
 /// Waits for a request, answers it, and ends.
 pub(super) fn work(mut hub: Hub) -> ! {
+    // A fork has no death signal; without one it would go on taking requests when its server is gone.
+    crate::sys::die_with_parent();
+    if crate::sys::parent() != hub.pid {
+        crate::sys::exit(0);
+    }
     rehearse(&mut hub);
     let (length, fds) = match sys::receive(hub.socket.as_fd(), &mut hub.buffer) {
         // Nobody came, or nobody is there any more.

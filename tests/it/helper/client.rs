@@ -107,3 +107,45 @@ fn it_refuses_every_answer_that_is_not_of_the_protocol() {
         assert!(ran.code == Some(1) && told, "{}: {ran:?}", answer.escape_ascii());
     }
 }
+
+#[test]
+fn it_asks_for_several_things_in_one_entry() {
+    require!(Need::Root, Need::Overlay, Need::Program("python3"));
+    let world = World::new("client-batch").file("/app/a.conf", "a\n").file("/app/b.conf", "b\n");
+    let c = Inside::start(&world.file("/app/log", "1\n2\n3\n"));
+    assert_eq!(client("lines", &c, "/app/log", &["--lines", "2"]).done(), b"2\n3\n");
+    let stat = client("stat", &c, "/app/log", &[]).text();
+    assert!(stat.contains('6') && stat.contains("644"), "{stat}");
+    let include = client("include", &c, "/app/*.conf", &[]).text();
+    for part in ["/app/a.conf", "/app/b.conf", "a\n", "b\n"] {
+        assert!(include.contains(part), "{include}");
+    }
+    let mut batch = python();
+    batch.args(["batch", &c.pid().to_string()]);
+    batch.args(["read:/app/a.conf", "read:/app/none", "glob:/app/*.conf", "stat:/app", "include:/app/b*"]);
+    let ran = run(&mut batch, b"");
+    // One of them failed, and cost the others nothing.
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned() + &ran.stderr;
+    for part in ["a\n", "no such file", "/app/a.conf", "/app/b.conf", "b\n"] {
+        assert!(text.contains(part), "{part}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_shell_can_read_too() {
+    require!(Need::Root, Need::Overlay, Need::Program("od"));
+    let binary: Vec<u8> = (0..=255).cycle().take(150_000).collect();
+    let c = Inside::start(&World::new("client-shell").file("/app/binary", &binary).file("/app/empty", ""));
+    let shell = |path: &str| {
+        let mut shell = Command::new("sh");
+        shell.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/one_shot.sh"));
+        run(shell.args([&c.pid().to_string(), path]).env("PORTOLAN_HELPER", helper()), b"")
+    };
+    assert!(shell("/app/binary").done() == binary);
+    assert_eq!(shell("/app/empty").done(), b"");
+    for path in ["/app/none", "/app", "/proc/1/exe"] {
+        let ran = shell(path);
+        assert!(ran.code != Some(0) && ran.stdout.is_empty() && !ran.stderr.is_empty(), "{path}: {ran:?}");
+    }
+}

@@ -69,6 +69,10 @@ fn follow(files: &Files, target: &Target, options: &Tail) -> Result<(), Failure>
                 _ => {}
             }
         }
+        // Nobody would see what comes next, and a file that is quiet would never let us know.
+        if portolan::hung_up(std::io::stdout()) {
+            return Err(Failure::Unread);
+        }
         if u64::try_from(read).unwrap_or(u64::MAX) < options.max_bytes {
             std::thread::sleep(Duration::from_millis(options.interval_ms));
         }
