@@ -169,18 +169,23 @@ pub(crate) fn drop_bounding_set() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::confine::filter::program;
 
-    /// The signal that ends a child which makes this system call, with zeroes for arguments, behind the filter.
-    fn signal_after(number: libc::c_long) -> i32 {
+    const TOKEN: u64 = 0x1234_5678_9abc_def0;
+
+    /// The signal that ends a child which makes this system call behind the filter.
+    fn signal_after(token: Option<u64>, number: libc::c_long, arguments: [u64; 6]) -> i32 {
         // SAFETY: the child makes system calls and ends; it takes no lock that another thread may hold.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            let filtered = set_no_new_privileges().is_ok()
-                && filter_calls(crate::confine::filter::program(None).unwrap_or_default());
-            // SAFETY: zeroes name nothing: no descriptor but 0, no memory, no process but this one.
-            unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+            let filtered =
+                set_no_new_privileges().is_ok() && filter_calls(program(token).unwrap_or_default());
+            let [a, b, c, d, e, f] = arguments;
+            // SAFETY: the tests' arguments name nothing: no descriptor but 0, no memory, no process but a child.
+            let made = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+            let code = if filtered || (number == libc::SYS_clone && made == 0) { 0 } else { 1 };
             // SAFETY: ends the child at once.
-            unsafe { libc::_exit(i32::from(!filtered)) };
+            unsafe { libc::_exit(code) };
         }
         let mut status = 0;
         // SAFETY: `status` lives through the call.
@@ -191,23 +196,70 @@ mod tests {
 
     #[test]
     fn the_filter_ends_what_does_more_than_read() {
-        for number in [
-            libc::SYS_socket,
-            libc::SYS_execve,
-            libc::SYS_execveat,
-            libc::SYS_setns,
-            libc::SYS_unlinkat,
-            libc::SYS_ptrace,
-            libc::SYS_clone,
-            libc::SYS_mount,
-            libc::SYS_tgkill,
-            libc::SYS_mprotect,
-            libc::SYS_bpf,
-        ] {
-            assert_eq!(signal_after(number), libc::SIGSYS, "system call {number}");
+        for token in [None, Some(TOKEN)] {
+            for number in [
+                libc::SYS_socket,
+                libc::SYS_execve,
+                libc::SYS_execveat,
+                libc::SYS_setns,
+                libc::SYS_unshare,
+                libc::SYS_unlinkat,
+                libc::SYS_ptrace,
+                libc::SYS_clone,
+                libc::SYS_clone3,
+                libc::SYS_kill,
+                libc::SYS_pidfd_send_signal,
+                libc::SYS_mount,
+                libc::SYS_tgkill,
+                libc::SYS_mprotect,
+                libc::SYS_prctl,
+                libc::SYS_process_vm_readv,
+                libc::SYS_io_uring_setup,
+                libc::SYS_bpf,
+            ] {
+                assert_eq!(
+                    signal_after(token, number, [0; 6]),
+                    libc::SIGSYS,
+                    "system call {number}, {token:?}"
+                );
+            }
+            for number in [libc::SYS_pread64, libc::SYS_close, libc::SYS_openat2, libc::SYS_getdents64] {
+                assert_eq!(signal_after(token, number, [0; 6]), 0, "system call {number}");
+            }
         }
-        for number in [libc::SYS_lseek, libc::SYS_close, libc::SYS_openat2, libc::SYS_getdents64] {
-            assert_eq!(signal_after(number), 0, "system call {number}");
+        // What a server does to enter is not there in a helper for one request.
+        assert_eq!(signal_after(None, libc::SYS_chroot, [0; 6]), libc::SIGSYS);
+        assert_eq!(signal_after(Some(TOKEN), libc::SYS_chroot, [0; 6]), 0);
+    }
+
+    #[test]
+    fn processes_are_made_and_signalled_with_the_token_only() {
+        let word = |number: i32| u64::from(number.unsigned_abs());
+        let (chld, kill) = (word(libc::SIGCHLD), word(libc::SIGKILL));
+        // No process has this number.
+        let nobody = u64::from(u32::MAX >> 2);
+        let with = |number, arguments| signal_after(Some(TOKEN), number, arguments);
+        assert_eq!(with(libc::SYS_clone, [chld, 0, 0, 0, 0, TOKEN]), 0);
+        assert_eq!(with(libc::SYS_kill, [nobody, kill, 0, 0, 0, TOKEN]), 0);
+        for wrong in [0, TOKEN + 1, TOKEN ^ (1 << 40), TOKEN & 0xffff_ffff] {
+            assert_eq!(with(libc::SYS_clone, [chld, 0, 0, 0, 0, wrong]), libc::SIGSYS);
+            assert_eq!(with(libc::SYS_kill, [nobody, kill, 0, 0, 0, wrong]), libc::SIGSYS);
         }
+        // With namespaces, or with another signal: not even then.
+        let user = chld | word(libc::CLONE_NEWUSER);
+        assert_eq!(with(libc::SYS_clone, [user, 0, 0, 0, 0, TOKEN]), libc::SIGSYS);
+        assert_eq!(with(libc::SYS_kill, [nobody, word(libc::SIGSTOP), 0, 0, 0, TOKEN]), libc::SIGSYS);
+        // Into a mount namespace, and into no other.
+        assert_eq!(with(libc::SYS_setns, [99, word(libc::CLONE_NEWNS), 0, 0, 0, 0]), 0);
+        for kind in [libc::CLONE_NEWNET, libc::CLONE_NEWUSER, libc::CLONE_NEWPID] {
+            assert_eq!(with(libc::SYS_setns, [99, word(kind), 0, 0, 0, 0]), libc::SIGSYS);
+        }
+        // Limits: on its own processor time.
+        assert_eq!(with(libc::SYS_prlimit64, [0, u64::from(libc::RLIMIT_CPU), 0, 0, 0, 0]), 0);
+        for wrong in [[1, u64::from(libc::RLIMIT_CPU)], [0, u64::from(libc::RLIMIT_NOFILE)]] {
+            assert_eq!(with(libc::SYS_prlimit64, [wrong[0], wrong[1], 0, 0, 0, 0]), libc::SIGSYS);
+        }
+        assert_eq!(with(libc::SYS_prctl, [word(libc::PR_SET_PDEATHSIG), kill, 0, 0, 0, 0]), 0);
+        assert_eq!(with(libc::SYS_prctl, [word(libc::PR_SET_DUMPABLE), 1, 0, 0, 0, 0]), libc::SIGSYS);
     }
 }
