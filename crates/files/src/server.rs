@@ -280,9 +280,11 @@ fn keep(exe: &SealedExe, shared: &Shared) {
         link.set_down();
         end(child);
         let mut state = lock(&shared.state);
-        // Somebody may have asked for the next one already.
+        // Somebody may have asked for the next one already; and somebody may have waited for this one, and not have
+        // seen it while it lived.
         if matches!(&*state, State::Up(old) if Arc::ptr_eq(old, &link)) {
-            *state = State::Down;
+            *state = State::Failed(NoServer::Ended(None));
+            shared.changed.notify_all();
         }
     }
 }

@@ -69,7 +69,8 @@ pub(super) fn work(mut hub: Hub) -> ! {
     let note = Taken { pid: sys::own_pid(), timeout_ms, id };
     let [namespace, root, output] = fds;
     let output = std::mem::ManuallyDrop::new(output);
-    let told = crate::sys::write_to(hub.taken.as_fd(), &note.bytes());
+    let to = if hub.waiting.take() <= hub.few { &hub.bell } else { &hub.taken };
+    let told = crate::sys::write_to(to.as_fd(), &note.bytes());
     // Where so many descriptors are not allowed, the pipe ends a little early.
     let _ = sys::place(output.as_fd(), LAST);
     if !told || sys::place(output.as_fd(), 1).is_err() {
@@ -116,8 +117,8 @@ fn serve(
         return Err(Fault::new(Stage::Request, ErrorCode::InvalidInput));
     }
     // Whoever takes this process over is not to hear other requests, or to speak to the server.
-    let Hub { socket, taken, procfs, pid, buffer, .. } = hub;
-    drop((socket, taken));
+    let Hub { socket, taken, bell, waiting, procfs, pid, buffer, .. } = hub;
+    drop((socket, taken, bell, waiting));
     // The process ends soon; until then nothing is given back that the kernel would have to unmap.
     std::mem::forget(buffer);
     answer.hello.mount_namespace =

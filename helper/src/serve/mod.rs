@@ -1,9 +1,9 @@
 //! The server: one process for all requests, which does nothing itself but fork.
 //!
 //! It is started once by the library, and never enters a container. Its children wait on the same socket; each takes
-//! one request, says so, answers it and ends, and the server makes the next one meanwhile. So a request costs its
-//! caller neither an exec nor a fork, and still has a process of its own. Children that wait in vain end by
-//! themselves: an idle server has none.
+//! one request, says so, answers it and ends, and the server makes others when they become few or nothing happens. So a
+//! request costs its caller neither an exec nor a fork, and still has a process of its own. Children that wait in vain
+//! end by themselves: an idle server has none.
 //!
 //! A child that is not done a moment after its deadline is killed. One that does not even die then (a file system
 //! does not answer) is left alone until the kernel lets it go.
@@ -25,9 +25,7 @@ use child::Taken;
 /// As many processes at once, stuck ones included.
 const MOST: usize = 128;
 /// As many wait for requests when there are many.
-const MOST_SPARE: usize = 8;
-/// When no more wait, a request wakes the server.
-const FEW: usize = 1;
+const MOST_SPARE: usize = 32;
 /// A child that waited for so long in vain ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Requests that come closer than this are many.
@@ -35,7 +33,7 @@ const CLOSE: Duration = Duration::from_millis(5);
 /// After so many children that died before they took a request, something is wrong that another does not mend.
 const STILLBORN: u32 = 8;
 /// While children are at work, the server looks after them so often.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(10);
 /// Time for a child's own alarm.
 const GRACE: Duration = Duration::from_millis(40);
 
@@ -44,8 +42,14 @@ const GRACE: Duration = Duration::from_millis(40);
 struct Hub {
     /// The library's requests.
     socket: OwnedFd,
-    /// A child that has taken a request says so here.
+    /// A child that has taken a request says so here ...
     taken: OwnedFd,
+    /// ... or here, when few are left that wait: this wakes the server.
+    bell: OwnedFd,
+    /// How many children wait.
+    waiting: sys::Counter,
+    /// How many are few.
+    few: usize,
     procfs: OwnedFd,
     hello: Hello,
     /// Room for a request, made once.
@@ -67,6 +71,8 @@ pub(crate) fn run(socket: OwnedFd) -> Result<(), Fault> {
     let procfs = enter::procfs(&mut hello.posture)?;
     seal::look(&mut hello.posture);
     let (notices, taken) = sys::pipe().map_err(start)?;
+    let (rung, bell) = sys::pipe().map_err(start)?;
+    let waiting = sys::Counter::new().map_err(start)?;
     let signals = sys::child_signals().map_err(start)?;
     let token = sys::Token::new().map_err(start)?;
     sys::set_patience(socket.as_fd(), PATIENCE);
@@ -80,15 +86,16 @@ pub(crate) fn run(socket: OwnedFd) -> Result<(), Fault> {
     ready.extend_from_slice(&VERSION.to_le_bytes());
     sys::send(socket.as_fd(), &ready);
     let buffer = vec![0; portolan_wire::limits::MAX_REQUEST];
-    let hub = Hub { socket, taken, procfs, hello, buffer, pid: sys::own_pid() };
-    Server { hub, notices, signals, token, children: Vec::new(), wanted: 0, last: None, stillborn: 0 }
-        .serve();
+    let hub = Hub { socket, taken, bell, waiting, few: 0, procfs, hello, buffer, pid: sys::own_pid() };
+    let (children, last) = (Vec::new(), None);
+    Server { hub, notices, rung, signals, token, children, wanted: 0, last, stillborn: 0 }.serve();
     Ok(())
 }
 
 struct Server {
     hub: Hub,
     notices: OwnedFd,
+    rung: OwnedFd,
     signals: OwnedFd,
     token: sys::Token,
     children: Vec<Child>,
@@ -110,24 +117,29 @@ enum Grown {
 
 impl Server {
     fn serve(mut self) {
+        let mut quiet = false;
         while self.stillborn < STILLBORN {
             let mut grown = Grown::Yes;
-            // Several at once: each time the server has to wake up, and to have its own pages copied after the forks.
-            if self.spare() <= self.wanted / 2 {
-                while grown == Grown::Yes && self.spare() < self.wanted {
+            // Several at once, when they have become few or there was quiet for a moment: while a burst of requests is
+            // answered, the server does not take the processor from whoever waits for an answer.
+            if quiet || self.hub.waiting.get() <= self.few() {
+                while grown == Grown::Yes && self.hub.waiting.get() < self.wanted {
                     grown = self.grow();
                 }
             }
             if grown == Grown::IsChild {
                 return self.be_child();
             }
-            // A request wakes a waiting child, and the end of a child the server, after the answer: whoever waits for
-            // it is not kept by the server's own work. Only where few children wait, as far as is known, a request
-            // wakes the server too.
+            // A request wakes a waiting child; the server only where there is none.
             let full = grown == Grown::No || self.children.len() >= MOST;
-            let requests = if self.spare() <= FEW && !full { libc::POLLIN } else { 0 };
+            let requests = if self.hub.waiting.get() == 0 && !full { libc::POLLIN } else { 0 };
             let socket = (self.hub.socket.as_fd(), requests | libc::POLLRDHUP);
-            let [_, requests] = sys::poll([(self.signals.as_fd(), libc::POLLIN), socket], self.next_look());
+            // While children are at work it looks after them in a little while; the end of each would wake it once more
+            // for every request.
+            let ends = if self.children.iter().all(|child| child.killed) { libc::POLLIN } else { 0 };
+            let wanted = [(self.rung.as_fd(), libc::POLLIN), (self.signals.as_fd(), ends), socket];
+            let [rung, ended, requests] = sys::poll(wanted, self.next_look());
+            quiet = rung | ended | requests == 0;
             if requests & (libc::POLLHUP | libc::POLLRDHUP | libc::POLLERR) != 0 {
                 return;
             }
@@ -135,7 +147,7 @@ impl Server {
             self.note();
             self.reap();
             self.kill_late();
-            if requests & libc::POLLIN != 0 && self.spare() <= FEW && self.grow() == Grown::IsChild {
+            if requests & libc::POLLIN != 0 && self.hub.waiting.get() == 0 && self.grow() == Grown::IsChild {
                 return self.be_child();
             }
         }
@@ -143,8 +155,8 @@ impl Server {
 
     /// In the child: what is the server's alone is closed before a request is waited for.
     fn be_child(self) {
-        let Self { hub, notices, signals, .. } = self;
-        drop((notices, signals));
+        let Self { hub, notices, rung, signals, .. } = self;
+        drop((notices, rung, signals));
         child::work(hub)
     }
 
@@ -159,8 +171,8 @@ impl Server {
         untils.map(left).min().map(|left| left.saturating_add(Duration::from_micros(100)))
     }
 
-    fn spare(&self) -> usize {
-        self.children.iter().filter(|child| child.taken.is_none()).count()
+    fn few(&self) -> usize {
+        self.wanted / 4
     }
 
     /// One more child.
@@ -168,6 +180,8 @@ impl Server {
         if self.children.len() >= MOST {
             return Grown::No;
         }
+        self.hub.few = self.few();
+        self.hub.waiting.add();
         match self.token.fork() {
             Ok(None) => Grown::IsChild,
             Ok(Some(pid)) => {
@@ -175,7 +189,10 @@ impl Server {
                 Grown::Yes
             }
             // No room for processes now; the requests wait in the socket.
-            Err(_) => Grown::No,
+            Err(_) => {
+                self.hub.waiting.take();
+                Grown::No
+            }
         }
     }
 
@@ -183,6 +200,7 @@ impl Server {
     fn note(&mut self) {
         let mut notes = [0_u8; 16 * Taken::LENGTH];
         while let Ok(got) = crate::sys::read(self.notices.as_fd(), &mut notes)
+            .or_else(|_| crate::sys::read(self.rung.as_fd(), &mut notes))
             && got > 0
         {
             let now = Instant::now();
@@ -206,6 +224,10 @@ impl Server {
         let _ = crate::sys::read(self.signals.as_fd(), &mut waste);
         while let Some((pid, status)) = sys::reap() {
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
+            // It may have taken a request and be done with it since we looked.
+            if self.children.get(at).is_some_and(|child| child.taken.is_none()) {
+                self.note();
+            }
             let ended = self.children.swap_remove(at);
             match ended.taken {
                 Some((taken, _)) if sys::was_killed(status) => {
@@ -215,9 +237,15 @@ impl Server {
                     sys::send(self.hub.socket.as_fd(), &message);
                 }
                 Some(_) => {}
-                None if sys::was_killed(status) => self.stillborn = self.stillborn.saturating_add(1),
+                None if sys::was_killed(status) => {
+                    self.hub.waiting.take();
+                    self.stillborn = self.stillborn.saturating_add(1);
+                }
                 // It waited in vain.
-                None => self.wanted = self.wanted.saturating_sub(1),
+                None => {
+                    self.hub.waiting.take();
+                    self.wanted = self.wanted.saturating_sub(1);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The system calls of the server. The rule is that of `crate::sys`.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::sys::{Errno, Result, done, last, owned};
@@ -142,7 +143,6 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn new() -> Result<Self> {
-        const PAGE: usize = 4096;
         let (protection, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: a new mapping, wherever the kernel has room.
@@ -184,6 +184,52 @@ impl Token {
     pub(super) fn kill(&self, child: i32) {
         // SAFETY: integers. The child was not reaped, so the number is still its own.
         unsafe { libc::syscall(libc::SYS_kill, child, libc::SIGKILL, 0, 0, 0, self.value()) };
+    }
+}
+
+/// A number that the server and the children that wait all see.
+#[derive(Debug)]
+pub(super) struct Counter {
+    page: *mut libc::c_void,
+}
+
+const PAGE: usize = 4096;
+
+impl Counter {
+    pub(super) fn new() -> Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping, wherever the kernel has room.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, -1, 0) };
+        if page == libc::MAP_FAILED { Err(last()) } else { Ok(Self { page }) }
+    }
+
+    fn number(&self) -> &AtomicU32 {
+        // SAFETY: the page is mapped for as long as this value lives, aligned, zeroed, and only ever seen as this.
+        unsafe { &*self.page.cast::<AtomicU32>() }
+    }
+
+    pub(super) fn get(&self) -> usize {
+        usize::try_from(self.number().load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn add(&self) {
+        self.number().fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less; gives what is left.
+    pub(super) fn take(&self) -> usize {
+        let less = |number: u32| Some(number.saturating_sub(1));
+        let before = self.number().fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or(0);
+        usize::try_from(before.saturating_sub(1)).unwrap_or(0)
+    }
+}
+
+impl Drop for Counter {
+    /// A child gives it up before it enters a container: nothing there is to change what others see.
+    fn drop(&mut self) {
+        // SAFETY: the mapping of `new`, whole; nothing borrows from it any more.
+        unsafe { libc::munmap(self.page, PAGE) };
     }
 }
 

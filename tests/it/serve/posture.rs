@@ -57,10 +57,10 @@ fn a_server_has_given_up_what_it_does_not_need() {
     let mut links: Vec<String> =
         fds.map(|fd| fs::read_link(fd.unwrap().path()).unwrap().display().to_string()).collect();
     links.sort();
-    // Standard three, the socket, a pipe to itself, the ends of its children, and its own procfs.
+    // Standard three, the socket, two pipes to itself, the ends of its children, and its own procfs.
     let kinds = |prefix: &str| links.iter().filter(|link| link.starts_with(prefix)).count();
-    assert_eq!((kinds("/dev/null"), kinds("socket:"), kinds("pipe:")), (3, 1, 2), "{links:?}");
-    assert_eq!((kinds("anon_inode:[signalfd]"), links.len()), (1, 8), "{links:?}");
+    assert_eq!((kinds("/dev/null"), kinds("socket:"), kinds("pipe:")), (3, 1, 4), "{links:?}");
+    assert_eq!((kinds("anon_inode:[signalfd]"), links.len()), (1, 10), "{links:?}");
 }
 
 #[test]
