@@ -43,7 +43,7 @@ pub(crate) fn budgets() -> Vec<Budget> {
     };
     let (ours, peer) = take_turns(
         60,
-        3,
+        20,
         || timed(&|| files.read(&process, path, &ReadOptions::default()).unwrap().bytes.len()),
         || {
             timed(&|| {
