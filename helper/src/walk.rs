@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
     }
 
     fn all(mut self, path: &[u8]) -> Result<OwnedFd, Miss> {
-        let mut directory = self.way.directory || path.ends_with(b"/");
+        let mut directory = self.way.directory || ends_in_directory(path);
         let mut ahead = names(path);
         while let Some(name) = ahead.pop() {
             if name == b".." {
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
                 }
                 FileKind::Symlink if !last || self.way.follow || directory => {
                     let text = self.follow(&name, next.as_fd(), &look)?;
-                    directory |= last && text.ends_with(b"/");
+                    directory |= last && ends_in_directory(&text);
                     if text.first() == Some(&b'/') {
                         self.behind.clear();
                         self.again()?;
@@ -254,6 +254,11 @@ impl<'a> Walk<'a> {
 /// A descriptor of the root, to walk from.
 fn open_root(inside: &Inside) -> Result<OwnedFd, Errno> {
     sys::openat2(inside.root.as_fd(), b".", libc::O_PATH | libc::O_DIRECTORY, RESOLVE_IN_ROOT)
+}
+
+/// Whether a path says that it leads to a directory (`path_resolution(7)`).
+fn ends_in_directory(path: &[u8]) -> bool {
+    path.ends_with(b"/") || path.ends_with(b"/.")
 }
 
 /// The names of a path, last first.

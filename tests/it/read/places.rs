@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use portolan::ErrorKind;
+use portolan::{ErrorKind, FileKind, GlobOptions};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
@@ -69,6 +69,34 @@ fn a_file_of_the_hosts_root_is_not_read_for_a_container_that_could_not_read_it()
 }
 
 #[test]
+fn a_directory_that_the_container_could_not_pass_hides_what_is_in_it() {
+    require!(Need::Root, Need::Overlay, Need::UserNamespaces);
+    let scratch = Scratch::new();
+    let (closed, listed) = (scratch.join("closed"), scratch.join("unlisted"));
+    for (directory, mode) in [(&closed, 0o700), (&listed, 0o711)] {
+        std::fs::create_dir(directory).unwrap();
+        // For everybody, had they a way to it.
+        std::fs::write(directory.join("file"), "the host's").unwrap();
+        std::fs::set_permissions(directory.join("file"), PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(directory, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let mounted = |world: World| world.bind(&closed, "/app/closed").bind(&listed, "/app/unlisted");
+    let c = Inside::start(&mounted(World::new("passing").user_namespace()).link("/app/way", "closed/file"));
+    assert!(!c.container.exec(["cat", "/app/closed/file"]).unwrap().status.success());
+    assert!(!c.container.exec(["ls", "/app/unlisted"]).unwrap().status.success());
+    for path in ["/app/closed/file", "/app/way", "/app/unlisted/../closed/file"] {
+        c.refuses(path, ErrorKind::PermissionDenied);
+        c.refuses_in_pid_namespace(path, ErrorKind::PermissionDenied);
+    }
+    c.gives("/app/unlisted/file", b"the host's");
+    let found = c.expand("/app/*/f*", &GlobOptions::default()).unwrap();
+    // Two directories, and the link into one of them.
+    assert!(found.entries.is_empty() && found.skipped == 3, "{found:?}");
+    let same = Inside::start(&mounted(World::new("passing-too")));
+    same.gives("/app/closed/file", b"the host's");
+}
+
+#[test]
 fn a_container_of_a_service_that_is_not_root_is_read() {
     require!(Need::Root, Need::Overlay);
     let world = World::new("service").user("nobody").file_mode("/etc/service.key", "for root only", 0o600);
@@ -91,4 +119,25 @@ fn a_process_with_only_some_namespaces_of_its_own_is_read() {
     let plain = Inside::start(&World::new("no-mount").share_mount());
     let own = std::fs::read("/etc/passwd").unwrap();
     plain.gives("/etc/passwd", &own);
+}
+
+#[test]
+fn on_a_mount_of_its_own_a_path_means_what_it_means_elsewhere() {
+    require!(Need::Root, Need::Overlay);
+    let script = "echo x >/vol/file; mkdir -p /vol/a/b; ln -s a /vol/link; ln -s ../vol/./a//b/../../file /vol/round; \
+                  ln -s file/ /vol/wrong; ln -s /vol/file /vol/absolute; ln -s file/. /vol/dot";
+    let c = Inside::start(&World::new("volume").tmpfs("/vol").prepare(script));
+    for path in
+        ["/vol/file", "//vol/./file", "/vol/a/../file", "/vol/link/../file", "/vol/round", "/vol/absolute"]
+    {
+        c.gives(path, b"x\n");
+    }
+    for path in
+        ["/vol/file/", "/vol/file/.", "/vol/file/..", "/vol/wrong", "/vol/dot", "/vol/none", "/vol/file/x"]
+    {
+        c.refuses(path, ErrorKind::NotFound);
+    }
+    for path in ["/vol", "/vol/", "/vol/.", "/vol/a/..", "/vol/link", "/vol/link/"] {
+        c.refuses(path, ErrorKind::NotRegular(FileKind::Directory));
+    }
 }
