@@ -1,6 +1,6 @@
 //! What is no container: monitors and daemons, units, directories of the host; and the guesses that remain.
 
-use super::lines::{Path, Place};
+use super::lines::{Line, Path, Place};
 use super::names::{is_digits, is_free_id, is_hex, is_short_uuid, is_uuid, printable};
 use super::systemd::{is_unit, scope, scope_or_directory};
 use super::{Found, Kind, Rank, Runtime};
@@ -8,8 +8,8 @@ use super::{Found, Kind, Rank, Runtime};
 /// Daemons that keep their shims beside themselves.
 const DAEMONS: &[&[u8]] = &[b"docker.service", b"containerd.service"];
 
-/// Top directories that hosts have without a container in them: login managers, Talos, batch systems, and
-/// the empty parents of runtimes (what is a container below these, the rules have found already).
+/// Top directories that hosts have without a container in them: login managers, Talos, batch systems,
+/// virtual machines, and the empty parents of runtimes (what is a container below these, the rules have found already).
 const DIRECTORIES: &[&[u8]] = &[
     b"user",
     b"system",
@@ -20,6 +20,10 @@ const DIRECTORIES: &[&[u8]] = &[
     b"hadoop-yarn",
     b"yarn",
     b"slurm",
+    b"lsf",
+    b"torque",
+    b"htcondor",
+    b"firecracker",
     b"machine",
     b"docker",
     b"buildkit",
@@ -131,8 +135,29 @@ pub(super) fn leftover(path: &Path<'_>) -> Found {
     }
 }
 
+/// A login that the other lines bear out: systemd keeps the v1 controllers that a session does not need in
+/// the slices above it. A session scope alone is only a name with a number.
+pub(super) fn login(found: Found, line: &Line<'_>, lines: &[Line<'_>]) -> Found {
+    let elements = line.path.elements.as_slice();
+    let session = elements.last().and_then(|e| scope(e)?.strip_prefix(b"session-")).is_some_and(is_digits);
+    let above = |other: &Line<'_>| match other.path.elements.as_slice() {
+        slices @ [.., last] => {
+            last.ends_with(b".slice") && slices.len() < elements.len() && elements.starts_with(slices)
+        }
+        [] => false,
+    };
+    if found.rank != Rank::Unit || !session || !lines.iter().any(above) {
+        return found;
+    }
+    let rule = "a session scope below the slices of a user is a login";
+    Found { kind: Kind::Host, rule, ..found }
+}
+
 fn is_directory(first: &[u8]) -> bool {
-    DIRECTORIES.contains(&first) || first.starts_with(b"openrc.") || first.starts_with(b"slurm_")
+    DIRECTORIES.contains(&first)
+        || first.starts_with(b"openrc.")
+        || first.starts_with(b"slurm_")
+        || first.ends_with(b".libvirt-qemu")
 }
 
 /// The elements without what is added below a container, as long as something remains.
@@ -153,12 +178,11 @@ fn guess(id: Option<String>, rule: &'static str) -> Found {
 
 fn on_host(path: &Path<'_>, last: &[u8]) -> Found {
     let found = |kind, rule| Found::new(Rank::Unit, Runtime::Host, kind, rule);
-    if path.ups > 0 {
-        return found(Kind::Host, "the path leads out of the reader's own cgroup to a unit of the host");
-    }
-    let session = scope(last).and_then(|stem| stem.strip_prefix(b"session-")).is_some();
-    if session {
-        return found(Kind::Host, "a session scope is the login of a user");
+    if path.ups > 0 && matches!(path.elements.as_slice(), [b"init.scope"]) {
+        return found(
+            Kind::Host,
+            "the path leads out of the reader's own cgroup to the host's first process",
+        );
     }
     if is_unit(last) {
         return found(Kind::LookAlike, "the unit is not one that a container runtime makes");

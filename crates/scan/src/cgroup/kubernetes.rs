@@ -8,13 +8,14 @@ use super::{Found, Kind, Rank, Runtime};
 /// The uid in `podUID`, `kubepods-burstable-podUID.slice` or `...-podUID.slice:cri-containerd:ID`.
 ///
 /// The kubelet writes `-` as `_` in slices; both give the same uid. Static pods have 32 digits, no separator.
+/// A path with the names of slices but without `.slice` was put together by a tool; the uid is the same.
 pub(super) fn pod_uid(element: &[u8]) -> Option<String> {
     let name = element.split(|&b| b == b':').next().unwrap_or_default();
     let stem = name.strip_suffix(b".slice").unwrap_or(name);
     let uid = [36, 32].into_iter().find_map(|length| {
         let (front, uid) = stem.split_at_checked(stem.len().checked_sub(length)?)?;
         let front = front.strip_suffix(b"pod")?;
-        let parted = front.is_empty() || (front.ends_with(b"-") && stem.len() < name.len());
+        let parted = front.is_empty() || front.ends_with(b"-");
         (parted && is_uid(uid)).then_some(uid)
     })?;
     let dashed: Vec<u8> = uid.iter().map(|&b| if b == b'_' { b'-' } else { b }).collect();
@@ -36,9 +37,20 @@ pub(super) fn is_in_pod(place: Place<'_, '_>) -> bool {
     place.ancestors().take_while(|e| !holds_container(e)).any(|e| pod_uid(e).is_some())
 }
 
+/// Whether the place is below the kubelet's root, with no other container between: a pod's, even where the
+/// pod has no uid.
+pub(super) fn is_in_kubepods(place: Place<'_, '_>) -> bool {
+    let root = |e: &[u8]| {
+        let slice = e.strip_suffix(b".slice");
+        e == b"kubepods" || slice.is_some_and(|e| e.starts_with(b"kubepods") || e.ends_with(b"-kubepods"))
+    };
+    place.ancestors().take_while(|e| !holds_container(e)).any(root)
+}
+
 /// A pod's own cgroup: shims of virtual machine runtimes live there.
 pub(super) fn pod_itself(place: Place<'_, '_>) -> Option<Found> {
-    if !place.below.is_empty() {
+    // `<slice>:<word>:<id>` would be a container, if the id were one.
+    if !place.below.is_empty() || place.here.contains(&b':') {
         return None;
     }
     let pod = pod_uid(place.here)?;

@@ -1,5 +1,7 @@
 //! The lines of `/proc/PID/cgroup`, and the elements of their paths.
 
+use super::names::is_digits;
+
 /// The kernel prints a line per hierarchy: at most some dozens, each shorter than a page.
 const MAX_TEXT: usize = 64 * 1024;
 const MAX_LINES: usize = 64;
@@ -20,6 +22,8 @@ pub(super) struct Path<'a> {
     pub(super) raw: &'a [u8],
     /// How many `..` lead out of the reader's cgroup namespace.
     pub(super) ups: usize,
+    /// Whether the path has lost its front: the kernel prints none without a slash.
+    pub(super) cut: bool,
     pub(super) elements: Vec<&'a [u8]>,
 }
 
@@ -66,7 +70,8 @@ impl<'a> Path<'a> {
         {
             elements.drain(..2);
         }
-        Self { raw, ups, elements }
+        let cut = ups == 0 && !raw.starts_with(b"/");
+        Self { raw, ups, cut, elements }
     }
 
     pub(super) fn says_nothing(&self) -> bool {
@@ -106,11 +111,15 @@ fn bounded(text: &[u8]) -> &[u8] {
 }
 
 /// `hierarchy:controllers:path`; only the first two colons part, the path may hold more.
+///
+/// Saved files may be indented and may end their lines in the way of other systems.
 fn parse_line(line: &[u8]) -> Option<Line<'_>> {
+    let line = line.trim_ascii_start();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut fields = line.splitn(3, |&b| b == b':');
     let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-    // Some captures have lost the first slash of a path that leads out of the namespace.
-    if !path.starts_with(b"/") && !path.starts_with(b"..") {
+    // Some captures have lost the first slash of their paths; without a number in front it is no such line.
+    if path.is_empty() || !(path.starts_with(b"/") || is_digits(hierarchy)) {
         return None;
     }
     if path.len() > MAX_PATH {

@@ -28,6 +28,14 @@ pub(super) fn lxc(place: Place<'_, '_>) -> Option<Found> {
     }
 }
 
+/// Whether an element by itself is a container with a system of its own inside.
+pub(super) fn is_system_container(element: &[u8]) -> bool {
+    let scope = scope(element).and_then(|stem| stem.strip_prefix(b"machine-"));
+    element.starts_with(b"lxc.payload.")
+        || scope.is_some_and(|name| !name.starts_with(br"qemu\x2d"))
+        || (element.starts_with(b"systemd-nspawn@") && element.ends_with(b".service"))
+}
+
 /// `lxc-<name>-<n>.scope`: an unprivileged container asks systemd for a scope; its monitor is in there too.
 fn unprivileged(place: Place<'_, '_>) -> Option<Found> {
     if place.child().starts_with(b"lxc.monitor") {

@@ -20,6 +20,7 @@ mod platforms;
 mod runtimes;
 mod systemd;
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests;
 
 use std::fmt;
@@ -282,18 +283,37 @@ pub fn classify(text: &[u8]) -> Classification {
         if found.rank == Rank::Guess && !lines::carries(&lines, line) {
             continue;
         }
-        if best.as_ref().is_none_or(|(old, of)| weight(&found, line) > weight(old, of)) {
+        // Without its front only the name of a container is still clear.
+        if line.path.cut && found.rank < Rank::Pod {
+            continue;
+        }
+        if best.as_ref().is_none_or(|(old, of)| is_better(&found, line, old, of)) {
             best = Some((found, line));
         }
     }
     match best {
-        Some((found, line)) => report(found, line.path.raw.to_vec()),
+        Some((found, line)) => report(host::login(found, line, &lines), line.path.raw.to_vec()),
         None => report(nothing(), Vec::new()),
     }
 }
 
-/// What makes one line's finding better than another's. The deeper container is the inner one; of two lines
-/// that end in the same container, the longer may carry a name as well.
+/// What makes one line's finding better than another's. A container below the other line's container is the
+/// inner one, whatever its path says of its runtime.
+fn is_better(found: &Found, line: &Line<'_>, old: &Found, of: &Line<'_>) -> bool {
+    if found.rank >= Rank::Id && old.rank >= Rank::Id {
+        let inside = |found: &Found, line: &Line<'_>, old: &Found, of: &Line<'_>| {
+            let container = of.path.elements.get(..=old.depth);
+            found.depth > old.depth && container.is_some_and(|outer| line.path.elements.starts_with(outer))
+        };
+        if inside(found, line, old, of) || inside(old, of, found, line) {
+            return found.depth > old.depth;
+        }
+    }
+    weight(found, line) > weight(old, of)
+}
+
+/// The deeper container is likely the inner one; of two lines that end in the same container, the longer may
+/// carry a name as well.
 fn weight(found: &Found, line: &Line<'_>) -> (Rank, usize, usize) {
     (found.rank, found.depth, line.path.elements.len())
 }

@@ -1,7 +1,8 @@
 //! The runtimes with ids of 64 hexadecimal digits: Docker, containerd, CRI-O, Podman, Kata, BuildKit.
 
-use super::kubernetes::{is_in_pod, pod_around};
+use super::kubernetes::{is_in_kubepods, is_in_pod, pod_around};
 use super::lines::Place;
+use super::machines::is_system_container;
 use super::names::{is_build_step, is_free_id, is_id, printable};
 use super::platforms::is_in_ecs_task;
 use super::systemd::{is_unit, scope, scope_or_directory};
@@ -64,8 +65,9 @@ pub(super) fn prefixed(place: Place<'_, '_>) -> Option<Found> {
 fn split(element: &[u8]) -> Option<(&'static Word, &[u8])> {
     let entry = |word: &[u8]| WORDS.iter().find(|entry| entry.word == word);
     let mut parts = element.splitn(3, |&b| b == b':');
-    if let (Some(slice), Some(word), Some(id)) = (parts.next(), parts.next(), parts.next()) {
-        return if slice.ends_with(b".slice") && is_id(id) { Some((entry(word)?, id)) } else { None };
+    // `<slice>:<word>:<id>` names a unit; the slice may be empty.
+    if let (Some(_slice), Some(word), Some(id)) = (parts.next(), parts.next(), parts.next()) {
+        return if is_id(id) { Some((entry(word)?, id)) } else { None };
     }
     let stem = scope_or_directory(element)?;
     let dash = stem.iter().rposition(|&b| b == b'-')?;
@@ -94,14 +96,21 @@ pub(super) fn bare(place: Place<'_, '_>) -> Option<Found> {
             let rule = "/docker/<64 hex> is made by Docker's cgroupfs driver";
             Found::container(Runtime::Docker, printable(id)?, rule)
         }
+        // Here the id is a name that someone chose.
+        b"lxc.payload" => return None,
+        b"lxc" if place.grandparent() == b"libvirt" => return None,
+        b"lxc" => {
+            let rule = "/lxc/<64 hex> is made by Docker's old LXC driver: LXC itself gives no such names";
+            Found::container(Runtime::Docker, printable(id)?, rule)
+        }
         b"buildkit" => Found::container(Runtime::BuildKit, printable(id)?, BUILD_STEP),
         // The cgroupfs driver below a pod: containerd and Docker both write the bare id.
-        _ if is_in_pod(place) => {
-            let rule = "64 hex below pod<uid> is a container of that pod; its runtime is not in the path";
+        _ if is_in_pod(place) || is_in_kubepods(place) => {
+            let rule = "64 hex below a pod is a container of that pod; its runtime is not in the path";
             Found::container(Runtime::Kubernetes, printable(id)?, rule)
         }
-        parent if CONTAINERD_NAMESPACES.contains(&parent) => {
-            let rule = "64 hex below the name of a containerd namespace is a container of containerd";
+        parent if parent == b"containerd" || CONTAINERD_NAMESPACES.contains(&parent) => {
+            let rule = "64 hex below containerd or one of its usual namespaces is a container of containerd";
             Found::container(Runtime::Containerd, printable(id)?, rule)
         }
         _ if is_in_ecs_task(place) => {
@@ -144,9 +153,12 @@ pub(super) fn build_step(place: Place<'_, '_>) -> Option<Found> {
 /// `/<namespace>/<id>` of plain containerd: the id is free text, so only usual namespaces count, and only
 /// at the top of a system or of a container.
 pub(super) fn plain_containerd(place: Place<'_, '_>) -> Option<Found> {
-    let at_top = match place.grandparent() {
-        b"" | b"payload" => true,
-        above => holds_container(above),
+    let at_top = match place.above.split_last() {
+        Some((_, [])) => true,
+        Some((_, [.., b"payload"])) => true,
+        Some((_, [.., b"lxc" | b"lxc.payload", _])) => true,
+        Some((_, [.., above])) => holds_container(above) || is_system_container(above),
+        None => false,
     };
     let known = CONTAINERD_NAMESPACES.contains(&place.parent());
     if !at_top || !known || is_unit(place.here) || !is_free_id(place.here) {

@@ -41,7 +41,8 @@ pub(super) fn plain(name: &[u8]) -> Vec<u8> {
 /// Turns a container below `user@UID.service` into a forgery where no rootless runtime would put it.
 ///
 /// That user can make any directory there. The rootless runtimes use `user.slice` of the user's manager, or
-/// a cgroup below a unit of their own; in the other slices a bare container name is only a name.
+/// a cgroup below a unit of their own; Podman without a slice is directly below the manager. In the other
+/// slices a bare container name is only a name.
 pub(super) fn distrust(place: Place<'_, '_>, found: Found) -> Found {
     let made_by_engine = matches!(
         found.runtime,
@@ -62,7 +63,8 @@ pub(super) fn distrust(place: Place<'_, '_>, found: Found) -> Found {
     let Some(manager) = manager else { return found };
     let between = place.above.get(manager.saturating_add(1)..).unwrap_or_default();
     let expected = between.first().is_some_and(|slice| *slice == b"user.slice")
-        || between.iter().any(|e| e.ends_with(b".service") || e.ends_with(b".scope"));
+        || between.iter().any(|e| e.ends_with(b".service") || e.ends_with(b".scope"))
+        || (between.is_empty() && found.runtime == Runtime::Podman);
     if expected {
         return found;
     }
