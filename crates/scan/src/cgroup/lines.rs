@@ -112,10 +112,9 @@ fn bounded(text: &[u8]) -> &[u8] {
 
 /// `hierarchy:controllers:path`; only the first two colons part, the path may hold more.
 ///
-/// Saved files may be indented and may end their lines in the way of other systems.
+/// Saved files may be indented, and their lines may end with blanks or in the way of other systems.
 fn parse_line(line: &[u8]) -> Option<Line<'_>> {
-    let line = line.trim_ascii_start();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.trim_ascii();
     let mut fields = line.splitn(3, |&b| b == b':');
     let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
     // Some captures have lost the first slash of their paths; without a number in front it is no such line.

@@ -5,7 +5,8 @@
 //! 3. A path is read from its last element outwards, and the innermost container wins. Elements that a
 //!    container makes below itself (`container`, `init.scope`, a unit of its own systemd) match no rule.
 //! 4. Monitors, sandboxed programs and forgeries count only when no container is around them.
-//! 5. Between lines the most specific finding wins (`Rank`), then the deeper one, then the first line.
+//! 5. Between lines the container inside the other wins, else the most specific finding (`Rank`), then the
+//!    deeper one, then the first line.
 //! 6. What no rule knows is an ordinary unit, a known host directory, or the trace of a bare OCI runtime.
 //!
 //! Names come from whoever made the cgroup. The text is bounded, ids are checked, names are escaped.

@@ -66,8 +66,11 @@ pub(super) fn nomad(place: Place<'_, '_>) -> Option<Found> {
 pub(super) fn bpm(place: Place<'_, '_>) -> Option<Found> {
     let id = match scope(place.here) {
         Some(stem) => {
-            let at = stem.windows(9).position(|w| w == b"-bpm-bpm-")?;
-            stem.get(at..)?.strip_prefix(b"-bpm-")?
+            // Before bpm named its scopes, runc did.
+            let legacy = stem.strip_prefix(b"runc-").filter(|id| id.starts_with(b"bpm-"));
+            let named =
+                || stem.get(stem.windows(9).position(|w| w == b"-bpm-bpm-")?..)?.strip_prefix(b"-bpm-");
+            legacy.or_else(named)?
         }
         None if !is_unit(place.here) => place.here,
         None => return None,

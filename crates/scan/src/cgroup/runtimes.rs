@@ -38,6 +38,12 @@ const WORDS: &[Word] = &[
         runtime: Runtime::Podman,
         rule: "libpod-payload-<64 hex> is the payload of a Podman container that shares its unit's cgroup",
     },
+    // Kata's own processes on the host, with the systemd driver of its newer runtime.
+    Word {
+        word: b"runtime-rs",
+        runtime: Runtime::Kata,
+        rule: "the word runtime-rs in front of 64 hex holds the processes of a Kata sandbox on the host",
+    },
     // nerdctl with the systemd driver.
     Word {
         word: b"nerdctl",
@@ -53,6 +59,12 @@ const CONTAINERD_NAMESPACES: &[&[u8]] = &[b"default", b"k8s.io", b"moby", b"serv
 pub(super) fn prefixed(place: Place<'_, '_>) -> Option<Found> {
     let (entry, id) = split(place.here)?;
     let pod = pod_around(place);
+    if entry.runtime == Runtime::Kata {
+        return Some(kata(id, entry.rule)?.in_pod(pod));
+    }
+    if is_in_kata_overhead(place) {
+        return Some(kata(id, KATA_OVERHEAD)?.in_pod(pod));
+    }
     if pod.is_none() && entry.runtime == Runtime::Docker && is_in_ecs_task(place) {
         // The ECS agent gives Docker a slice per task as the parent.
         let rule = "a Docker container below ecstasks-<task>.slice belongs to an ECS task";
@@ -87,11 +99,14 @@ pub(super) fn bare(place: Place<'_, '_>) -> Option<Found> {
         let rule = "kata_<64 hex> holds the virtual machine of a Kata sandbox";
         return Some(kata(id, rule)?.in_pod(pod_around(place)));
     }
-    let id = Some(place.here).filter(|id| is_id(id))?;
+    // A scope has a word in front of its id, unless the directory above is word enough.
+    let worded = place.parent() == b"docker" || is_in_pod(place);
+    let stem = scope(place.here).filter(|_| worded).unwrap_or(place.here);
+    let id = Some(stem).filter(|id| is_id(id))?;
     let found = match place.parent() {
         // Podman's cgroupfs manager: this is the directory of a pod, its containers are below.
         b"libpod_parent" => return None,
-        b"kata_overhead" => kata(id, "kata_overhead holds the processes of a Kata sandbox on the host")?,
+        _ if is_in_kata_overhead(place) => kata(id, KATA_OVERHEAD)?,
         b"docker" => {
             let rule = "/docker/<64 hex> is made by Docker's cgroupfs driver";
             Found::container(Runtime::Docker, printable(id)?, rule)
@@ -125,6 +140,14 @@ pub(super) fn bare(place: Place<'_, '_>) -> Option<Found> {
         }
     };
     Some(found.in_pod(pod_around(place)))
+}
+
+const KATA_OVERHEAD: &str = "kata_overhead holds the processes of a Kata sandbox on the host";
+
+/// Kata keeps the whole path that the sandbox was given below a directory of its own.
+fn is_in_kata_overhead(place: Place<'_, '_>) -> bool {
+    let own = |e: &[u8]| e == b"kata_overhead" || e == b"kata-overhead.slice";
+    place.ancestors().take_while(|e| !holds_container(e)).any(own)
 }
 
 fn kata(id: &[u8], rule: &'static str) -> Option<Found> {

@@ -13,6 +13,7 @@ fn docker_and_buildkit() {
         ("/docker-{A}", "docker container {A} - -"),
         ("/system.slice:docker:{A}", "docker container {A} - -"),
         ("/:docker:{A}", "docker container {A} - -"),
+        ("/docker/{A}.scope", "docker container {A} - -"),
         // Docker's first driver had LXC make the container.
         ("/lxc/{A}", "docker container {A} - -"),
         ("/docker/{A}/syscont-cgroup-root/init.scope", "docker container {A} - -"),
@@ -52,6 +53,10 @@ fn pods_of_every_driver() {
         ("/kubepods.slice/kubepods-pod{u_d}.slice/crio-{A}.scope/container", "cri-o container {A} {uid} -"),
         ("/kubepods/pod{uid}/kata_{A}", "kata sandbox {A} {uid} -"),
         ("/kata_overhead/{A}", "kata sandbox {A} - -"),
+        ("/kata_overhead/kubepods/burstable/pod{uid}/{A}", "kata sandbox {A} {uid} -"),
+        ("/kata_overhead/kubepods-pod{u_d}.slice:cri-containerd:{A}", "kata sandbox {A} {uid} -"),
+        ("/kata-overhead.slice/runtime-rs-{A}.scope", "kata sandbox {A} - -"),
+        ("/kata-overhead.slice:runtime-rs:{A}", "kata sandbox {A} - -"),
         ("/kubepods/burstable/pod{uid}", "kubernetes sandbox - {uid} -"),
         (
             "/kubepods/kubepods-besteffort/kubepods-besteffort-pod{u_d}/{A}",
@@ -148,6 +153,7 @@ fn platforms() {
         ("/nomad/{uid}.db-1", "nomad container {uid} - db-1"),
         ("/system.slice/runit.service/bpm-nats.2ejob", "bpm container bpm-nats.2ejob - nats.job"),
         ("/system.slice/self-bpm-bpm-nats.scope", "bpm container bpm-nats - nats"),
+        ("/system.slice/runc-bpm-nats.scope", "bpm container bpm-nats - nats"),
         ("/apptainer/4711", "apptainer container 4711 - -"),
         ("/system.slice/singularity-4711.scope", "apptainer container 4711 - -"),
     ]);

@@ -50,7 +50,7 @@ fn the_most_specific_line_wins() {
 fn damaged_captures_are_read_as_far_as_they_go() {
     check(&[
         ("2:cpu:/docker/{A}\r\n0::/\r\n", "docker container {A} - -"),
-        ("  3:cpu:/docker/{A}\n\t2:cpu:/\n", "docker container {A} - -"),
+        ("  3:cpu:/docker/{A}   \n\t2:cpu:/\n", "docker container {A} - -"),
         ("0::kubelet/kubepods/burstable/pod{uid}/{A}\n", "kubernetes container {A} {uid} -"),
         ("0::docker/{A}\n", "docker container {A} - -"),
         // Without its front a path is no ground for a guess.
