@@ -139,18 +139,23 @@ pub(super) fn leftover(path: &Path<'_>) -> Found {
 /// the slices above it. A session scope alone is only a name with a number.
 pub(super) fn login(found: Found, line: &Line<'_>, lines: &[Line<'_>]) -> Found {
     let elements = line.path.elements.as_slice();
-    let session = elements.last().and_then(|e| scope(e)?.strip_prefix(b"session-")).is_some_and(is_digits);
     let above = |other: &Line<'_>| match other.path.elements.as_slice() {
         slices @ [.., last] => {
             last.ends_with(b".slice") && slices.len() < elements.len() && elements.starts_with(slices)
         }
         [] => false,
     };
-    if found.rank != Rank::Unit || !session || !lines.iter().any(above) {
+    if found.rank != Rank::Unit || !is_session(&line.path) || !lines.iter().any(above) {
         return found;
     }
     let rule = "a session scope below the slices of a user is a login";
     Found { kind: Kind::Host, rule, ..found }
+}
+
+/// Whether the path ends at the scope that logind gives a login.
+pub(super) fn is_session(path: &Path<'_>) -> bool {
+    let last = path.elements.last().and_then(|e| scope(e));
+    last.and_then(|stem| stem.strip_prefix(b"session-")).is_some_and(is_digits)
 }
 
 fn is_directory(first: &[u8]) -> bool {

@@ -58,7 +58,7 @@ impl<'p, 'a> Place<'p, 'a> {
 }
 
 impl<'a> Path<'a> {
-    fn new(raw: &'a [u8]) -> Self {
+    pub(super) fn new(raw: &'a [u8]) -> Self {
         // A zombie in a removed cgroup: the kernel marks the path.
         let path = raw.strip_suffix(b" (deleted)").unwrap_or(raw);
         let mut elements: Vec<&[u8]> = path.split(|&b| b == b'/').filter(|e| !e.is_empty()).collect();

@@ -189,6 +189,15 @@ impl Classification {
     pub fn is_container(&self) -> bool {
         self.runtime != Runtime::None && matches!(self.kind, Kind::Container | Kind::Sandbox)
     }
+
+    /// Whether the process belongs to a login, and to no container that its cgroup tells of.
+    ///
+    /// A unit may have namespaces of its own by its settings and be the host's all the same. A login has none:
+    /// what has some there, a user has put into a container without a cgroup.
+    #[must_use]
+    pub fn is_login(&self) -> bool {
+        self.runtime == Runtime::Host && host::is_session(&Path::new(&self.path))
+    }
 }
 
 /// How specific a finding is; between lines the highest wins.

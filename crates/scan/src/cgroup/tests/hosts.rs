@@ -1,6 +1,7 @@
 //! What is no container: monitors, look-alikes, logins, forgeries.
 
 use super::{A, check, check_user};
+use crate::cgroup::classify;
 
 #[test]
 fn monitors_are_not_containers() {
@@ -81,6 +82,12 @@ fn logins() {
         (&format!("{slices}1:name=systemd:/user.slice/user-0.slice/session-x.scope"), "host lookalike - - -"),
         (&format!("{slices}{session}0::/docker/{{A}}"), "docker container {A} - -"),
     ]);
+    assert!(classify(session.as_bytes()).is_login());
+    assert!(classify(format!("{slices}{session}").as_bytes()).is_login());
+    assert!(!classify(b"0::/system.slice/session-4.service").is_login());
+    assert!(!classify(b"0::/init.scope").is_login());
+    let container = format!("0::/docker/{A}/user.slice/user-0.slice/session-4.scope");
+    assert!(!classify(container.as_bytes()).is_login());
 }
 
 #[test]
