@@ -162,8 +162,11 @@ pub(super) fn build_step(place: Place<'_, '_>) -> Option<Found> {
     let id = match place.parent() {
         b"buildkit" => place.here,
         _ => {
-            let colons = place.here.strip_prefix(b"system.slice:docker:");
-            colons.or_else(|| scope(place.here)?.strip_prefix(b"docker-"))?
+            let mut parts = place.here.splitn(3, |&b| b == b':');
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some(_slice), Some(b"docker"), Some(id)) => id,
+                _ => scope(place.here)?.strip_prefix(b"docker-")?,
+            }
         }
     };
     if is_build_step(id) {

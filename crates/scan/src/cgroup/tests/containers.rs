@@ -24,6 +24,7 @@ fn docker_and_buildkit() {
         ("/docker/{A}/buildkit/{step}", "buildkit container {step} - -"),
         ("/system.slice/docker-{step}.scope", "buildkit container {step} - -"),
         ("/system.slice:docker:{step}", "buildkit container {step} - -"),
+        ("/my.slice/my.slice:docker:{step}", "buildkit container {step} - -"),
     ]);
 }
 
