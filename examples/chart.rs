@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
         for listener in chart.listeners_of(&container.id) {
             let command = listener.command.as_deref().unwrap_or("?");
-            println!("    {command} on {}:{}, {}", listener.address, listener.port, listener.reach);
+            println!("    {command} on {} {}, {}", listener.protocol, listener.place(), listener.reach);
         }
     }
     // What could not be looked at is part of the answer.

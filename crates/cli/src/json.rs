@@ -51,8 +51,8 @@ fn container(c: &Container) -> Value {
 fn listener(l: &Listener) -> Value {
     json!({
         "protocol": l.protocol.to_string(),
-        "address": l.address.to_string(),
-        "port": l.port,
+        "address": l.address().map_or_else(|| l.place(), |address| address.to_string()),
+        "port": l.port().unwrap_or(0),
         "v6_only": l.v6_only,
         "pid": l.owner.map(|owner| owner.pid),
         "comm": l.command,
@@ -60,6 +60,7 @@ fn listener(l: &Listener) -> Value {
         "netns": l.netns.inode(),
         "reach": l.reach.to_string(),
         "uid": l.uid,
+        "inode": l.inode,
     })
 }
 

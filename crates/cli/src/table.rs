@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use portolan::doctor::{Check, State};
-use portolan::{Container, Inventory, Listener};
+use portolan::{Container, Inventory, Listener, Protocol};
 
 /// `scan`: the listeners by container, the host's own last.
 pub(crate) fn chart(chart: &Inventory) -> String {
@@ -54,8 +54,11 @@ fn head(container: &Container) -> [String; 3] {
 }
 
 fn tail(listener: &Listener) -> [String; 4] {
-    let address = std::net::SocketAddr::new(listener.address, listener.port).to_string();
     let pid = listener.owner.map_or_else(|| "-".to_owned(), |owner| owner.pid.to_string());
+    let address = match listener.protocol {
+        Protocol::Tcp => listener.place(),
+        other => format!("{other} {}", listener.place()),
+    };
     [pid, address, listener.reach.to_string(), listener.command.clone().unwrap_or_default()]
 }
 

@@ -282,6 +282,12 @@ impl Error {
         self.source.as_ref().and_then(io::Error::raw_os_error)
     }
 
+    /// That a process is gone, for one who found that out without asking the kernel.
+    #[must_use]
+    pub fn gone(pid: i32) -> Self {
+        Self::new(ErrorKind::TargetGone, "look at", Subject::Pid(pid))
+    }
+
     pub(crate) fn new(kind: ErrorKind, call: &'static str, subject: Subject) -> Self {
         Self { kind, call, subject, source: None }
     }

@@ -96,12 +96,22 @@ impl NamespaceId {
     /// Those of `readlink(2)`.
     pub fn own_user() -> io::Result<Self> {
         static OWN: OnceLock<NamespaceId> = OnceLock::new();
-        if let Some(own) = OWN.get() {
+        Self::own(&OWN, "/proc/self/ns/user")
+    }
+
+    /// Of the UTS namespace that this program's main thread was in when it was first asked for.
+    pub(crate) fn own_uts() -> io::Result<Self> {
+        static OWN: OnceLock<NamespaceId> = OnceLock::new();
+        Self::own(&OWN, "/proc/self/ns/uts")
+    }
+
+    fn own(known: &OnceLock<Self>, link: &str) -> io::Result<Self> {
+        if let Some(own) = known.get() {
             return Ok(*own);
         }
-        let link = std::fs::read_link("/proc/self/ns/user")?;
+        let link = std::fs::read_link(link)?;
         let own = Self::of_link(link.as_os_str().as_bytes()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(*OWN.get_or_init(|| own))
+        Ok(*known.get_or_init(|| own))
     }
 
     /// From the text of a link such as `net:[4026531833]`.

@@ -1,9 +1,11 @@
 //! What works here, and which privilege or kernel feature each thing that does not is missing.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use portolan_files::{Files, GlobOptions, posture};
 use portolan_linux::netns::SocketKind;
+use portolan_linux::sock_diag::{Dumper, Wanted};
 use portolan_linux::{Home, NetNs, Process};
 
 use crate::Capability;
@@ -162,12 +164,19 @@ fn listeners() -> Check {
     let feature = "scan: listeners of the host (sock_diag)";
     let asked = Home::here().and_then(|home| {
         let socket = NetNs::of_this_thread()?.socket(&home, SocketKind::SockDiag)?;
-        portolan_linux::sock_diag::tcp_listeners(&socket, std::time::Duration::from_secs(1))
+        let now = Instant::now();
+        let deadline = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
+        let mut found = Vec::new();
+        for wanted in [Wanted::Tcp, Wanted::Udp4, Wanted::Udp6, Wanted::Unix] {
+            Dumper::new().ask(&socket, wanted, deadline, &mut found)?;
+        }
+        Ok(found)
     });
     match asked {
         Ok(found) => Check { feature, state: State::Works, detail: format!("{} found", found.len()) },
         Err(error) => {
-            let detail = format!("{error}; load the kernel modules tcp_diag and inet_diag");
+            let detail =
+                format!("{error}; load the kernel modules inet_diag, tcp_diag, udp_diag and unix_diag");
             Check { feature, state: State::Missing, detail }
         }
     }

@@ -57,8 +57,8 @@ pub use portolan_linux::wait::hung_up;
 pub use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId};
 pub use portolan_scan::cgroup::{Classification, Kind, classify};
 pub use portolan_scan::{
-    Container, Explanation, Fault, Inventory, Listener, Namespaces, Pod, Protocol, Reach, Runtime,
-    ScanOptions, explain,
+    Container, Diff, Explanation, Fault, Inventory, Listener, Local, Namespaces, Pod, Protocol, Reach,
+    Runtime, ScanOptions, Scanner, explain,
 };
 
 /// Is the helper, and ends this process, if the library started it as such; else it does nothing.

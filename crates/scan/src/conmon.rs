@@ -20,9 +20,9 @@ impl Names {
     /// From the monitors among these processes.
     pub(crate) fn of(processes: &[Seen], host: &Namespaces) -> Self {
         let outside = |p: &&Seen| p.namespaces.mnt == host.mnt && p.namespaces.pid == host.pid;
-        let monitors = processes.iter().filter(|p| p.command == b"conmon").filter(outside);
+        let monitors = processes.iter().filter(|p| p.command() == b"conmon").filter(outside);
         let said = monitors.filter_map(|seen| {
-            let process = Process::reopen(seen.id).ok()?;
+            let process = seen.trace.follow().ok()?;
             let (id, name) = parse(&process.command_line().ok()?)?;
             Some((id, (process.owner().ok()?, name)))
         });

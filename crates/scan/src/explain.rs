@@ -61,9 +61,9 @@ pub fn explain(process: &Process) -> Result<Explanation> {
         sentences.push(format!("its {what} namespace is {same} ({own})"));
     }
     // The others decide as well: a process can belong to a container by the company it keeps.
-    let processes = walk::processes(&mut Faults::default())?;
+    let processes = walk::processes(&mut walk::Judged::default(), &mut Faults::default())?.seen;
     let (mut containers, membership) = group::containers(&processes, &host);
-    let place = processes.iter().position(|seen| seen.id == process.id());
+    let place = processes.iter().position(|seen| seen.id() == process.id());
     let at = place.and_then(|place| membership.get(place).copied().flatten());
     let container = at.filter(|at| *at < containers.len()).map(|at| containers.swap_remove(at));
     sentences.push(match &container {

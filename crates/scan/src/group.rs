@@ -8,14 +8,11 @@
 use std::collections::HashMap;
 
 use portolan_linux::error::Escaped;
-use portolan_linux::uts::HomeUts;
-use portolan_linux::{ErrorKind, NamespaceId, Process};
+use portolan_linux::{NamespaceId, ProcessId};
 
 use crate::cgroup::{Classification, Kind, Runtime};
 use crate::container::{Container, Namespaces, Pod};
-use crate::fault::Faults;
 use crate::walk::Seen;
-use crate::{conmon, docker};
 
 /// The runtime and the id that a process's cgroup names.
 fn named<'a>(process: &'a Seen, host: &Namespaces) -> Option<(Runtime, &'a String)> {
@@ -40,8 +37,9 @@ fn apart(process: &Seen, host: &Namespaces) -> Option<&'static str> {
         None
     } else if own.pid != host.pid {
         Some("its mount and pid namespaces are not the host's")
-    } else if own.net != host.net && process.cgroup.kind != Kind::LookAlike {
-        // systemd gives services such namespaces (PrivateNetwork=): they are the host's all the same.
+    } else if own.net != host.net && (process.cgroup.kind != Kind::LookAlike || process.cgroup.is_login()) {
+        // systemd gives services such namespaces (PrivateNetwork=): they are the host's all the same. A login has
+        // them only when somebody made a container in it.
         Some("its mount and network namespaces are not the host's")
     } else {
         None
@@ -120,7 +118,7 @@ impl Groups<'_> {
             hostname: None,
             pod: cgroup.pod_uid.clone().map(|uid| Pod { uid, ..Pod::default() }),
             image: None,
-            init: process.id,
+            init: process.id(),
             namespaces: process.namespaces,
             processes: 0,
             evidence,
@@ -136,11 +134,9 @@ impl Groups<'_> {
             container.processes = container.processes.saturating_add(1);
             // The oldest process in the inner pid namespace is the one to enter by: a supervisor stands outside,
             // and others can be passing guests.
-            let rank = |pid_namespace, id: portolan_linux::ProcessId| {
-                (pid_namespace == self.host.pid, id.start_time, id.pid)
-            };
-            if rank(process.namespaces.pid, process.id) <= rank(container.namespaces.pid, container.init) {
-                container.init = process.id;
+            let rank = |pid_namespace, id: ProcessId| (pid_namespace == self.host.pid, id.start_time, id.pid);
+            if rank(process.namespaces.pid, process.id()) <= rank(container.namespaces.pid, container.init) {
+                container.init = process.id();
                 container.namespaces = process.namespaces;
                 if let Some(why) = why.filter(|_| container.id.is_empty()) {
                     container.evidence = format!("{why}, and its cgroup names no runtime");
@@ -182,46 +178,18 @@ impl Same {
     }
 }
 
-/// Adds what is known beyond the cgroup: the host name, and the records that runtimes keep on disk.
-pub(crate) fn describe(containers: &mut [Container], names: &conmon::Names, faults: &mut Faults) {
-    let home = HomeUts::here();
-    for container in containers {
-        let process = match Process::reopen(container.init) {
-            Ok(process) => process,
-            Err(error) => {
-                faults.of_pid("reopen", container.init.pid, &error);
-                continue;
-            }
-        };
-        match home.as_ref().map(|home| home.hostname_of(&process)) {
-            Ok(Ok(name)) => container.hostname = name.map(|n| Escaped(&n).to_string()),
-            // Without the right to enter, everything else still holds; doctor says what is missing.
-            Ok(Err(error)) if error.kind() == ErrorKind::TargetGone => {
-                faults.of_pid("read the host name", container.init.pid, &error);
-            }
-            _ => {}
-        }
-        if matches!(container.runtime, Runtime::Podman | Runtime::CriO) && container.name.is_none() {
-            container.name = names.of_container(&container.id, &process);
-        }
-        if matches!(container.runtime, Runtime::Docker | Runtime::Unknown)
-            && let Some(record) = docker::record(&container.id, &process)
-        {
-            if container.runtime == Runtime::Unknown {
-                container.runtime = Runtime::Docker;
-                container.evidence.push_str("; Docker has a record of it");
-            }
-            container.name = record.name.or(container.name.take());
-            container.image = record.image;
-        }
-    }
+/// The places of the containers' first processes, in their order.
+pub(crate) fn inits(containers: &[Container], processes: &[Seen]) -> Vec<usize> {
+    let places: HashMap<ProcessId, usize> =
+        processes.iter().enumerate().map(|(at, p)| (p.id(), at)).collect();
+    containers.iter().map(|c| places.get(&c.init).copied().unwrap_or(usize::MAX)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
+    use std::sync::Arc;
 
-    use portolan_linux::ProcessId;
+    use portolan_linux::process::{Stat, Trace};
 
     use super::*;
     use crate::cgroup::classify;
@@ -235,7 +203,9 @@ mod tests {
 
     fn seen(pid: i32, namespaces: Namespaces, cgroup: &str) -> Seen {
         let id = ProcessId { pid, start_time: u64::from(pid.unsigned_abs()) };
-        Seen { id, command: b"x".to_vec(), namespaces, cgroup: Rc::new(classify(cgroup.as_bytes())) }
+        let stat = Stat::parse(format!("{pid} (x) S 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 {pid} 0").as_bytes())
+            .unwrap();
+        Seen { trace: Trace::new(id, 0, 0, stat), namespaces, cgroup: Arc::new(classify(cgroup.as_bytes())) }
     }
 
     fn ids(processes: &[Seen]) -> (Vec<(String, i32)>, Vec<Option<usize>>) {
@@ -254,9 +224,11 @@ mod tests {
             seen(21, namespaces(1, 22, 23), "0::/"), // the host's mounts: not a container
             seen(30, namespaces(41, 42, 3), "0::/"), // mounts and network
             seen(31, namespaces(51, 52, 3), "0::/system.slice/x.service"), // a service of systemd
+            seen(32, namespaces(61, 62, 3), "0::/user.slice/user-0.slice/session-1.scope"), // made in a login
         ]);
-        assert_eq!(ids, [("ns-13-12".to_owned(), 12), ("ns-41-30".to_owned(), 30)]);
-        assert_eq!(membership, [None, Some(0), Some(0), Some(0), None, None, Some(1), None]);
+        let expected = [("ns-13-12", 12), ("ns-41-30", 30), ("ns-61-32", 32)];
+        assert_eq!(ids, expected.map(|(id, pid)| (id.to_owned(), pid)));
+        assert_eq!(membership, [None, Some(0), Some(0), Some(0), None, None, Some(1), None, Some(2)]);
     }
 
     #[test]

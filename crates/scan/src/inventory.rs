@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portolan_linux::NamespaceId;
+
 use crate::container::{Container, Namespaces};
 use crate::fault::Fault;
 use crate::listener::Listener;
@@ -17,10 +19,24 @@ pub struct Inventory {
     pub containers: Vec<Container>,
     /// The listeners of all network namespaces, each once.
     pub listeners: Vec<Listener>,
+    /// The network namespaces that were asked.
+    pub network_namespaces: Vec<NamespaceId>,
     /// What could not be looked at.
     pub faults: Vec<Fault>,
+    /// What may be there and was not seen.
+    pub unseen: Unseen,
     /// How long the scan took.
     pub elapsed: Duration,
+}
+
+/// What a scan could not look at: that it does not show them does not mean that they are gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unseen {
+    /// Network namespaces whose listeners are not, or not all, in the chart.
+    pub namespaces: Vec<NamespaceId>,
+    /// Processes that were there and could not be looked at.
+    pub processes: Vec<i32>,
 }
 
 impl Inventory {
@@ -86,7 +102,9 @@ mod tests {
             host: namespaces,
             containers: containers.iter().map(container).collect(),
             listeners: Vec::new(),
+            network_namespaces: Vec::new(),
             faults: Vec::new(),
+            unseen: Unseen::default(),
             elapsed: Duration::ZERO,
         }
     }

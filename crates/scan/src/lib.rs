@@ -29,32 +29,39 @@
 //!   their records)
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod cgroup;
 mod conmon;
 pub mod container;
+pub mod diff;
 mod docker;
 pub mod error;
 pub mod explain;
 pub mod fault;
 mod group;
+mod held;
+mod identity;
 pub mod inventory;
 pub mod listener;
 mod mounts;
+mod owners;
+mod places;
 mod ports;
+pub mod scanner;
 mod walk;
 
-use std::time::{Duration, Instant};
-
-use portolan_linux::Home;
+use std::time::Duration;
 
 pub use cgroup::Runtime;
 pub use container::{Container, Namespaces, Pod};
+pub use diff::Diff;
 pub use error::Error;
 pub use explain::{Explanation, explain};
 pub use fault::Fault;
 pub use inventory::Inventory;
-pub use listener::{Listener, Protocol, Reach};
+pub use listener::{Listener, Local, Protocol, Reach};
 pub use portolan_linux::{ErrorKind, ProcessId};
+pub use scanner::Scanner;
 
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -73,23 +80,10 @@ impl Default for ScanOptions {
     }
 }
 
-/// Charts the host as it is now.
+/// Charts the host as it is now. Who asks again keeps a [`Scanner`].
 ///
 /// # Errors
 /// Only when `/proc` itself cannot be read. Everything less is a [`Fault`] in the answer.
 pub fn scan(options: &ScanOptions) -> Result<Inventory> {
-    let start = Instant::now();
-    let mut faults = fault::Faults::default();
-    let home = Home::here().map_err(Error::proc_unreadable)?;
-    let host = walk::host_namespaces(home.id(), &mut faults);
-    let processes = walk::processes(&mut faults)?;
-    let (mut containers, membership) = group::containers(&processes, &host);
-    group::describe(&mut containers, &conmon::Names::of(&processes, &host), &mut faults);
-    let mut listeners =
-        ports::listeners(&processes, &membership, &containers, &host, &home, options, &mut faults);
-    containers.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
-    listeners.sort_by(|a, b| {
-        (&a.container, a.netns, a.port, a.address).cmp(&(&b.container, b.netns, b.port, b.address))
-    });
-    Ok(Inventory { host, containers, listeners, faults: faults.into_list(), elapsed: start.elapsed() })
+    Scanner::new(options.clone()).scan()
 }

@@ -1,24 +1,27 @@
 //! A socket that waits for connections.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use portolan_linux::error::Escaped;
 use portolan_linux::{NamespaceId, ProcessId};
 
-/// A socket that waits for connections.
+pub use portolan_linux::sock_diag::{Local, Protocol};
+
+/// A socket that waits for connections, or for datagrams of anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listener {
     /// The protocol.
     pub protocol: Protocol,
-    /// The address that it is bound to; unspecified (`0.0.0.0`, `::`) for all of its namespace.
-    pub address: IpAddr,
-    /// The port.
-    pub port: u16,
-    /// Whether an IPv6 socket refuses IPv4; a listener on `::` that does not serves both.
+    /// Where it was bound: an address and a port, unspecified (`0.0.0.0`, `::`) for all of its namespace, or the name
+    /// of a Unix socket.
+    pub local: Local,
+    /// Whether an IPv6 socket refuses IPv4; a listener on `::` that does not serves both, and is told once.
     pub v6_only: bool,
-    /// The process that owns it: the oldest, when several share it. `None` when it could not be found, as for a
-    /// listener of the kernel or without the right to look.
+    /// The process that owns it: when several share it, the oldest of its own network namespace, and if it was handed
+    /// to another, the oldest there. `None` when it could not be found, as for a listener of the kernel or without the
+    /// right to look.
     pub owner: Option<ProcessId>,
     /// The owner's name, escaped. It chooses it itself.
     pub command: Option<String>,
@@ -28,39 +31,54 @@ pub struct Listener {
     pub netns: NamespaceId,
     /// From where it can be reached.
     pub reach: Reach,
-    /// The user who made it, as a number of the host.
-    pub uid: u32,
+    /// The user who made it, as a number of the host; `None` where the kernel does not tell.
+    pub uid: Option<u32>,
     /// The socket's inode number; 0 when it has none.
     pub inode: u32,
 }
 
 impl Listener {
-    /// Where to dial it from inside its namespace: an unspecified address becomes the loopback of its family.
+    /// Its address, if it has one of the network.
     #[must_use]
-    pub fn dial_address(&self) -> SocketAddr {
-        let address = match self.address {
-            IpAddr::V4(a) if a.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.local {
+            Local::Inet(address, _) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// Its port, if it has one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self.local {
+            Local::Inet(_, port) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// Where to dial it from inside its namespace: an unspecified address becomes the loopback of its family.
+    /// `None` for a Unix socket.
+    #[must_use]
+    pub fn dial_address(&self) -> Option<SocketAddr> {
+        let address = match self.address()? {
+            IpAddr::V4(a) if a.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             // A dual-stack socket is there on both loopbacks, and IPv6 may be off on the interface.
-            IpAddr::V6(a) if a.is_unspecified() && !self.v6_only => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-            IpAddr::V6(a) if a.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+            IpAddr::V6(a) if a.is_unspecified() && !self.v6_only => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(a) if a.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             bound => bound,
         };
-        SocketAddr::new(address, self.port)
+        Some(SocketAddr::new(address, self.port()?))
     }
-}
 
-/// A transport protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// TCP, over IPv4 or IPv6.
-    Tcp,
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp => f.write_str("tcp"),
+    /// Its address as people write it: `127.0.0.1:80`, `[::]:80`, a path, or an abstract name with `@` before it;
+    /// what could forge a line is escaped.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.local {
+            Local::Inet(address, port) => SocketAddr::new(*address, *port).to_string(),
+            Local::Path(path) => Escaped(path).to_string(),
+            Local::Abstract(name) => format!("@{}", Escaped(name)),
+            _ => String::new(),
         }
     }
 }
@@ -69,11 +87,12 @@ impl fmt::Display for Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Reach {
-    /// Only over the loopback of its own network namespace.
+    /// Only from inside its network namespace: it is bound to a loopback address.
     Loopback,
-    /// From its own network namespace, and from wherever that is routed.
+    /// From its network namespace, and from where that is connected to. A Unix socket: from where its name is seen,
+    /// which is its container.
     Namespace,
-    /// It is in the host's network namespace, on an address that is not loopback.
+    /// In the host's network namespace, on an address that is not loopback. A Unix socket: from the host.
     Host,
 }
 

@@ -1,165 +1,128 @@
-//! The listeners of every network namespace, each asked once, and who owns them.
+//! What the namespaces said, as listeners with their owners.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use portolan_linux::NamespaceId;
 use portolan_linux::error::Escaped;
-use portolan_linux::netns::SocketKind;
-use portolan_linux::sock_diag::{self, Listening};
-use portolan_linux::{ErrorKind, Home, NamespaceId, NetNs, Process};
+use portolan_linux::sock_diag::{Listening, Local, Protocol};
 
-use crate::ScanOptions;
+use crate::ask::{Answers, Asker};
 use crate::container::{Container, Namespaces};
 use crate::fault::Faults;
-use crate::listener::{Listener, Protocol, Reach};
-use crate::walk::Seen;
+use crate::listener::{Listener, Reach};
+use crate::owners::{Remembered, Search};
+use crate::places::Places;
+use crate::walk::Processes;
+
+/// What of a scan is known when the listeners are put together.
+pub(crate) struct Known<'a> {
+    pub(crate) processes: &'a Processes,
+    pub(crate) membership: &'a [Option<usize>],
+    pub(crate) containers: &'a [Container],
+    pub(crate) places: &'a Places,
+    pub(crate) host: &'a Namespaces,
+}
 
 pub(crate) fn listeners(
-    processes: &[Seen],
-    membership: &[Option<usize>],
-    containers: &[Container],
-    host: &Namespaces,
-    home: &Home,
-    options: &ScanOptions,
+    known: &Known<'_>,
+    asker: &Asker<'_>,
+    mut answers: Answers,
+    remembered: &mut Remembered,
     faults: &mut Faults,
 ) -> Vec<Listener> {
-    let mut listeners = Vec::new();
-    for (netns, members) in namespaces(processes, host.net) {
-        match ask(netns, &members, processes, home, options) {
-            Ok(found) => listeners.extend(found.into_iter().map(|l| plain(&l, netns, host.net))),
-            Err(kind) => faults.of_netns("list the listeners", netns.inode(), kind),
+    let mut search = Search::new(&known.processes.seen, remembered);
+    // A process that we may not look at is most likely the owner of what nobody else of the host has.
+    let blind = !known.processes.unseen.is_empty();
+    let mut orphans = Vec::new();
+    for (id, listening) in &mut answers.listening {
+        let members = known.places.get(*id).map_or(&[][..], |place| &place.members);
+        let wanted = listening.iter().map(|l| l.inode).filter(|inode| *inode != 0).collect();
+        let mut rest = search.at_home(members, wanted, faults);
+        if listening.iter().any(|l| l.protocol == Protocol::Tcp && rest.contains(&l.inode)) {
+            multipath(asker.mptcp(known.places, *id), listening, &mut rest);
+            rest = search.at_home(members, rest, faults);
+        }
+        // The host's namespace is the first.
+        if blind && *id == known.host.net {
+            search.also(rest);
+        } else {
+            orphans.extend(rest);
         }
     }
-    let owners = owners(&listeners, processes, faults);
-    for listener in &mut listeners {
-        let owner = owners.get(&listener.inode).and_then(|place| processes.get(*place).map(|p| (*place, p)));
-        if let Some((_, process)) = owner {
-            listener.owner = Some(process.id);
-            listener.command = Some(Escaped(&process.command).to_string());
-        }
-        let of_owner = owner.and_then(|(place, _)| membership.get(place).copied().flatten());
-        listener.container =
-            container_of(listener.netns, of_owner, containers, host.net).map(|c| c.id.clone());
+    search.abroad(orphans.into_iter().collect(), faults);
+    let (owners, now) = search.done();
+    *remembered = now;
+    let of_namespace = oldest_containers(known.containers);
+    let mut listeners = Vec::new();
+    for (id, listening) in answers.listening {
+        listeners.extend(listening.into_iter().map(|l| charted(known, id, l, &owners, &of_namespace)));
     }
     listeners
 }
 
-/// The network namespaces, each with the places of its processes. The host's is asked even if none of its
-/// processes can be looked at.
-fn namespaces(processes: &[Seen], host: NamespaceId) -> Vec<(NamespaceId, Vec<usize>)> {
-    let mut order = vec![(host, Vec::new())];
-    let mut places: HashMap<NamespaceId, usize> = HashMap::from([(host, 0)]);
-    for (place, process) in processes.iter().enumerate() {
-        let net = process.namespaces.net;
-        let at = *places.entry(net).or_insert_with(|| {
-            order.push((net, Vec::new()));
-            order.len().saturating_sub(1)
-        });
-        if let Some((_, members)) = order.get_mut(at) {
-            members.push(place);
+/// A program that listens for Multipath TCP has another socket than the one that a dump of TCP shows, which is the
+/// kernel's own: the program's takes its place.
+fn multipath(sockets: Vec<Listening>, shown: &mut [Listening], orphans: &mut HashSet<u32>) {
+    for socket in sockets {
+        let same = |l: &&mut Listening| {
+            l.protocol == Protocol::Tcp && l.local == socket.local && orphans.contains(&l.inode)
+        };
+        if let Some(shown) = shown.iter_mut().find(same) {
+            orphans.remove(&shown.inode);
+            shown.inode = socket.inode;
+            orphans.insert(socket.inode);
         }
     }
-    order
 }
 
-/// Asks one namespace, by the first of its processes that is still there.
-fn ask(
+/// Several containers of a pod share one network namespace; the oldest of them made it.
+fn oldest_containers(containers: &[Container]) -> HashMap<NamespaceId, &Container> {
+    let mut oldest: HashMap<NamespaceId, &Container> = HashMap::new();
+    for container in containers {
+        let known = oldest.entry(container.namespaces.net).or_insert(container);
+        if container.init.start_time < known.init.start_time {
+            *known = container;
+        }
+    }
+    oldest
+}
+
+fn charted(
+    known: &Known<'_>,
     netns: NamespaceId,
-    members: &[usize],
-    processes: &[Seen],
-    home: &Home,
-    options: &ScanOptions,
-) -> Result<Vec<Listening>, ErrorKind> {
-    let mut last = ErrorKind::TargetGone;
-    let entrance = if netns == home.id() {
-        NetNs::of_this_thread().ok()
+    listening: Listening,
+    owners: &HashMap<u32, usize>,
+    of_namespace: &HashMap<NamespaceId, &Container>,
+) -> Listener {
+    let place = owners.get(&listening.inode).copied();
+    let owner = place.and_then(|place| known.processes.seen.get(place));
+    let of_owner = place.and_then(|place| known.membership.get(place).copied().flatten());
+    let owners_container = of_owner.and_then(|place| known.containers.get(place));
+    // A listener belongs to its owner's container if that lives in the listener's namespace; else to the container
+    // whose namespace it is (the owner is a daemon of the host that reaches in, or is not known).
+    let container = if owners_container.is_some_and(|c| c.namespaces.net == netns) || netns == known.host.net
+    {
+        owners_container
     } else {
-        members.iter().filter_map(|place| processes.get(*place)).find_map(|process| {
-            match Process::reopen(process.id).and_then(|p| NetNs::of(&p)) {
-                // It may have moved since it was seen.
-                Ok(found) => (found.id() == netns).then_some(found),
-                Err(error) => {
-                    last = error.kind();
-                    None
-                }
-            }
-        })
+        of_namespace.get(&netns).copied().or(owners_container)
     };
-    let entrance = entrance.ok_or(last)?;
-    let socket = entrance.socket(home, SocketKind::SockDiag).map_err(|e| e.kind())?;
-    drop(entrance);
-    sock_diag::tcp_listeners(&socket, options.namespace_timeout).map_err(|e| e.kind())
-}
-
-fn plain(listening: &Listening, netns: NamespaceId, host: NamespaceId) -> Listener {
-    let reach = if listening.address.to_canonical().is_loopback() {
-        Reach::Loopback
-    } else if netns == host {
-        Reach::Host
-    } else {
-        Reach::Namespace
+    let reach = match &listening.local {
+        Local::Inet(address, _) if address.to_canonical().is_loopback() => Reach::Loopback,
+        // A path is seen by those who share its mounts.
+        Local::Path(_) if container.is_some_and(|c| c.namespaces.mnt != known.host.mnt) => Reach::Namespace,
+        _ if netns == known.host.net => Reach::Host,
+        _ => Reach::Namespace,
     };
     Listener {
-        protocol: Protocol::Tcp,
-        address: listening.address,
-        port: listening.port,
+        protocol: listening.protocol,
+        local: listening.local,
         v6_only: listening.v6_only,
-        owner: None,
-        command: None,
-        container: None,
+        owner: owner.map(crate::walk::Seen::id),
+        command: owner.map(|owner| Escaped(owner.command()).to_string()),
+        container: container.map(|c| c.id.clone()),
         netns,
         reach,
         uid: listening.uid,
         inode: listening.inode,
     }
-}
-
-/// For each listening socket the place of the oldest process that has it open.
-fn owners(listeners: &[Listener], processes: &[Seen], faults: &mut Faults) -> HashMap<u32, usize> {
-    let wanted: std::collections::HashSet<u32> =
-        listeners.iter().map(|l| l.inode).filter(|i| *i != 0).collect();
-    let busy: std::collections::HashSet<NamespaceId> = listeners.iter().map(|l| l.netns).collect();
-    let mut owners: HashMap<u32, usize> = HashMap::new();
-    let mut walk = |local: bool, owners: &mut HashMap<u32, usize>| {
-        for (place, process) in processes.iter().enumerate() {
-            if busy.contains(&process.namespaces.net) != local {
-                continue;
-            }
-            let found = Process::reopen(process.id).and_then(|open| {
-                open.sockets(|inode| {
-                    if wanted.contains(&inode) {
-                        let owner = owners.entry(inode).or_insert(place);
-                        let older = |at: usize| processes.get(at).map(|p| (p.id.start_time, p.id.pid));
-                        if older(place) < older(*owner) {
-                            *owner = place;
-                        }
-                    }
-                })
-            });
-            if let Err(error) = found {
-                faults.of_pid("list the sockets", process.id.pid, &error);
-            }
-        }
-    };
-    // Most sockets are owned in their own namespace; one that was handed on to another can be anywhere.
-    walk(true, &mut owners);
-    if owners.len() < wanted.len() {
-        walk(false, &mut owners);
-    }
-    owners
-}
-
-/// A listener belongs to its owner's container if that lives in the listener's namespace; else to the container
-/// whose namespace it is (the owner is a daemon of the host that reaches in, or is not known).
-fn container_of(
-    netns: NamespaceId,
-    of_owner: Option<usize>,
-    containers: &[Container],
-    host: NamespaceId,
-) -> Option<&Container> {
-    let owners = of_owner.and_then(|place| containers.get(place));
-    if owners.is_some_and(|c| c.namespaces.net == netns) || netns == host {
-        return owners;
-    }
-    // Several containers of a pod share one namespace; the oldest of them made it.
-    containers.iter().filter(|c| c.namespaces.net == netns).min_by_key(|c| c.init.start_time).or(owners)
 }

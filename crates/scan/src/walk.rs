@@ -1,8 +1,9 @@
 //! Every process of `/proc`, each file of it read once.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
+use portolan_linux::process::Trace;
 use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId, process};
 
 use crate::cgroup::{Classification, classify};
@@ -13,10 +14,47 @@ use crate::{Error, Result};
 /// What the scan keeps of a process.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pub(crate) id: ProcessId,
-    pub(crate) command: Vec<u8>,
+    pub(crate) trace: Trace,
     pub(crate) namespaces: Namespaces,
-    pub(crate) cgroup: Rc<Classification>,
+    pub(crate) cgroup: Arc<Classification>,
+}
+
+impl Seen {
+    pub(crate) fn id(&self) -> ProcessId {
+        self.trace.id()
+    }
+
+    pub(crate) fn command(&self) -> &[u8] {
+        &self.trace.stat().command
+    }
+
+    /// What orders processes by age.
+    pub(crate) fn age(&self) -> (u64, i32) {
+        (self.id().start_time, self.id().pid)
+    }
+}
+
+/// All processes at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Processes {
+    pub(crate) seen: Vec<Seen>,
+    /// Those that were there and could not be looked at.
+    pub(crate) unseen: Vec<i32>,
+}
+
+/// What cgroup texts were judged to be. Processes of a container have one in common, and keep it from scan to scan.
+#[derive(Debug, Default)]
+pub(crate) struct Judged(HashMap<Vec<u8>, Arc<Classification>>);
+
+impl Judged {
+    fn judge(&mut self, text: Vec<u8>, before: &mut Self) -> Arc<Classification> {
+        if let Some(known) = self.0.get(&text) {
+            return Arc::clone(known);
+        }
+        let judged = before.0.remove(&text).unwrap_or_else(|| Arc::new(classify(&text)));
+        self.0.insert(text, Arc::clone(&judged));
+        judged
+    }
 }
 
 /// The namespaces of the host: those of process 1 where we may read them, else our own.
@@ -45,42 +83,47 @@ pub(crate) fn namespaces(process: &Process) -> portolan_linux::Result<Namespaces
     })
 }
 
-/// All processes but kernel threads and zombies, which have nothing that could be charted.
-pub(crate) fn processes(faults: &mut Faults) -> Result<Vec<Seen>> {
-    let mut seen = Vec::new();
-    // Processes of a container have one text in common; it is judged once.
-    let mut judged: HashMap<Vec<u8>, Rc<Classification>> = HashMap::new();
+/// All processes but kernel threads and zombies, which have nothing that could be charted. What `judged` no longer
+/// knows of is forgotten.
+pub(crate) fn processes(judged: &mut Judged, faults: &mut Faults) -> Result<Processes> {
+    let mut all = Processes::default();
+    let mut now = Judged::default();
     for pid in process::all().map_err(Error::proc_unreadable)? {
-        let process = match Process::open(pid) {
-            Ok(process) if process.stat().is_kernel_thread() || process.stat().is_zombie() => continue,
-            Ok(process) => process,
-            Err(error) => {
-                faults.of_pid("open", pid, &error);
-                continue;
+        match look(pid, &mut now, judged, faults) {
+            Ok(Some(seen)) => all.seen.push(seen),
+            Ok(None) => {}
+            Err((operation, error)) => {
+                faults.of_pid(operation, pid, &error);
+                if error.kind() != ErrorKind::TargetGone {
+                    all.unseen.push(pid);
+                }
             }
-        };
-        let namespaces = match namespaces(&process) {
-            Ok(namespaces) => namespaces,
-            Err(error) => {
-                faults.of_pid("read the namespaces", pid, &error);
-                continue;
-            }
-        };
-        let text = process.cgroup().unwrap_or_else(|error| {
-            if error.kind() != ErrorKind::TargetGone {
-                faults.of_pid("read the cgroup", pid, &error);
-            }
-            Vec::new()
-        });
-        let cgroup = match judged.get(&text) {
-            Some(known) => Rc::clone(known),
-            None => {
-                let new = Rc::new(classify(&text));
-                judged.insert(text, Rc::clone(&new));
-                new
-            }
-        };
-        seen.push(Seen { id: process.id(), command: process.stat().command.clone(), namespaces, cgroup });
+        }
     }
-    Ok(seen)
+    *judged = now;
+    Ok(all)
+}
+
+type Failed = (&'static str, portolan_linux::Error);
+
+fn look(
+    pid: i32,
+    now: &mut Judged,
+    before: &mut Judged,
+    faults: &mut Faults,
+) -> std::result::Result<Option<Seen>, Failed> {
+    let process = Process::open(pid).map_err(|e| ("open", e))?;
+    if process.stat().is_kernel_thread() || process.stat().is_zombie() {
+        return Ok(None);
+    }
+    let namespaces = namespaces(&process).map_err(|e| ("read the namespaces", e))?;
+    let text = process.cgroup().unwrap_or_else(|error| {
+        if error.kind() != ErrorKind::TargetGone {
+            faults.of_pid("read the cgroup", pid, &error);
+        }
+        Vec::new()
+    });
+    let cgroup = now.judge(text, before);
+    let trace = process.trace().map_err(|e| ("look at", e))?;
+    Ok(Some(Seen { trace, namespaces, cgroup }))
 }

@@ -39,12 +39,13 @@ impl Chart {
         container
     }
 
-    /// The addresses of one network namespace.
+    /// The TCP addresses of one network namespace.
     pub(super) fn addresses(&self, netns: u64) -> BTreeSet<Address> {
         let address = |l: &Value| {
             let port = l["port"].as_u64().unwrap().try_into().unwrap();
             (l["address"].as_str().unwrap().parse().unwrap(), port)
         };
-        self.listeners().iter().filter(|l| l["netns"] == netns).map(address).collect()
+        let here = |l: &&Value| l["netns"] == netns && l["protocol"] == "tcp";
+        self.listeners().iter().filter(here).map(address).collect()
     }
 }

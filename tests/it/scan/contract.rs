@@ -49,9 +49,16 @@ fn every_field_is_there_and_of_its_type() {
     }
     let ids: Vec<&Value> = chart["containers"].as_array().unwrap().iter().map(|c| &c["id"]).collect();
     for listener in chart["listeners"].as_array().unwrap() {
-        is(listener, "/protocol", |v| v == "tcp");
-        is(listener, "/address", |v| v.as_str().unwrap().parse::<std::net::IpAddr>().is_ok());
-        is(listener, "/port", |v| v.as_u64().is_some_and(|port| (1..=65535).contains(&port)));
+        is(listener, "/protocol", |v| {
+            ["tcp", "udp", "unix", "unix-seqpacket"].contains(&v.as_str().unwrap())
+        });
+        if listener["protocol"].as_str().unwrap().starts_with("unix") {
+            is(listener, "/address", |v| v.as_str().is_some_and(|name| !name.is_empty()));
+            is(listener, "/port", |v| *v == 0);
+        } else {
+            is(listener, "/address", |v| v.as_str().unwrap().parse::<std::net::IpAddr>().is_ok());
+            is(listener, "/port", |v| v.as_u64().is_some_and(|port| (1..=65535).contains(&port)));
+        }
         is(listener, "/pid", |v| v.is_null() || v.as_i64().is_some_and(|pid| pid > 0));
         is(listener, "/comm", text_or_null);
         is(listener, "/container", |v| v.is_null() || ids.contains(&v));

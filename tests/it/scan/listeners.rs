@@ -1,10 +1,10 @@
 //! The listeners of a namespace are those that `ss` shows there, each once.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use portolan::{Inventory, Listener, Reach};
+use portolan::{Inventory, Listener, Local, Protocol, Reach};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
@@ -17,16 +17,18 @@ use super::{chart, container};
 #[track_caller]
 fn charted(chart: &Inventory, netns: u64) -> BTreeSet<oracle::Address> {
     let mut all = BTreeSet::new();
-    for listener in chart.listeners.iter().filter(|l| l.netns.inode() == netns) {
-        assert!(all.insert((listener.address, listener.port)), "twice: {listener:?}");
+    let here = |l: &&Listener| l.netns.inode() == netns && l.protocol == Protocol::Tcp;
+    for listener in chart.listeners.iter().filter(here) {
+        let address = (listener.address().unwrap(), listener.port().unwrap());
+        assert!(all.insert(address), "twice: {listener:?}");
     }
     all
 }
 
 #[track_caller]
 fn find(chart: &Inventory, netns: u64, address: &str, port: u16) -> Listener {
-    let address: IpAddr = address.parse().unwrap();
-    let fits = |l: &&Listener| l.netns.inode() == netns && l.address == address && l.port == port;
+    let local = Local::Inet(address.parse().unwrap(), port);
+    let fits = |l: &&Listener| l.netns.inode() == netns && l.protocol == Protocol::Tcp && l.local == local;
     chart.listeners.iter().find(fits).unwrap_or_else(|| panic!("no {address}:{port}")).clone()
 }
 

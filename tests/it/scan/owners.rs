@@ -48,7 +48,7 @@ time.sleep(1000)";
     let c = Inside::start(&servers::python(World::new("passed"), text));
     c.wait_log("passed");
     let chart = chart();
-    let listeners: Vec<_> = chart.listeners.iter().filter(|l| l.port == 7301).collect();
+    let listeners: Vec<_> = chart.listeners.iter().filter(|l| l.port() == Some(7301)).collect();
     assert_eq!(listeners.len(), 1, "{listeners:?}");
     assert_eq!(listeners[0].owner, Some(c.process.id()));
 }

@@ -5,15 +5,16 @@
 //! process or fails with `ESRCH` (`proc(5)`). The start time, which no two processes with one number share,
 //! carries the identity across programs and scans.
 
+mod descriptors;
+mod network;
 mod stat;
+mod trace;
 
-use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::OnceLock;
 
-use nix::dir::Dir;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::Mode;
 
@@ -22,7 +23,10 @@ use crate::namespace::{NamespaceId, NamespaceKind};
 use crate::privilege::Capability;
 use crate::{Error, Result, sys};
 
+pub use descriptors::socket_inode;
+pub use network::SocketCounts;
 pub use stat::Stat;
+pub use trace::Trace;
 
 /// A process's number and start time: its identity between two looks, and between two programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +51,8 @@ pub struct Process {
 
 /// No file of `/proc` that we read is longer than this, except by malice.
 const CAP: u64 = 128 * 1024;
+/// Fifty-two numbers and a name.
+const STAT: usize = 2048;
 
 impl Process {
     /// Takes hold of the process that has this number now.
@@ -57,14 +63,12 @@ impl Process {
         if pid <= 0 {
             return Err(Error::new(ErrorKind::InvalidInput, "open", Subject::Pid(pid)));
         }
-        let path = format!("/proc/{pid}");
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = nix::fcntl::open(path.as_str(), flags, Mode::empty())
-            .map_err(|e| Error::of_process("open", pid, os(e)))?;
-        let text =
-            read_at(directory.as_fd(), "stat", CAP).map_err(|e| Error::of_process("read stat", pid, e))?;
-        let stat =
-            Stat::parse(&text).ok_or_else(|| Error::new(ErrorKind::Io, "read stat", Subject::Pid(pid)))?;
+        let directory = directory_of(pid)?;
+        let mut text = [0_u8; STAT];
+        let length = read_short(directory.as_fd(), "stat", &mut text)
+            .map_err(|e| Error::of_process("read stat", pid, e))?;
+        let stat = Stat::parse(text.get(..length).unwrap_or(&[]))
+            .ok_or_else(|| Error::new(ErrorKind::Io, "read stat", Subject::Pid(pid)))?;
         Ok(Self {
             id: ProcessId { pid, start_time: stat.start_time },
             directory,
@@ -254,31 +258,6 @@ impl Process {
         self.read("mountinfo", 1024 * 1024)
     }
 
-    /// Calls `each` with the inode number of every socket that the process has a descriptor of.
-    ///
-    /// # Errors
-    /// [`ErrorKind::TargetGone`], or [`ErrorKind::MissingPrivilege`] without `CAP_SYS_PTRACE` over the process.
-    pub fn sockets(&self, mut each: impl FnMut(u32)) -> Result<()> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut fds = Dir::openat(&self.directory, "fd", flags, Mode::empty())
-            .map_err(|e| self.denied("list descriptors", os(e)))?;
-        let numbers: Vec<_> = fds
-            .iter()
-            .filter_map(|entry| entry.ok())
-            .map(|entry| entry.file_name().to_owned())
-            .filter(|name| name.to_bytes().first().is_some_and(u8::is_ascii_digit))
-            .collect();
-        for number in numbers {
-            // A descriptor that was closed in between is no fault.
-            if let Ok(link) = readlinkat(&fds, number.as_c_str())
-                && let Some(inode) = socket_inode(&link)
-            {
-                each(inode);
-            }
-        }
-        Ok(())
-    }
-
     /// Reads a file of `/proc/PID`, at most `cap` bytes of it.
     fn read(&self, name: &'static str, cap: u64) -> Result<Vec<u8>> {
         read_at(self.directory.as_fd(), name, cap).map_err(|e| self.denied("read", e))
@@ -309,16 +288,41 @@ pub fn all() -> Result<Vec<i32>> {
     Ok(pids)
 }
 
-fn socket_inode(link: &OsStr) -> Option<u32> {
-    let digits = link.as_bytes().strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+/// `/proc/PID`, as it is now.
+fn directory_of(pid: i32) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(format!("/proc/{pid}").as_str(), flags, Mode::empty())
+        .map_err(|e| Error::of_process("open", pid, os(e)))
+}
+
+/// Reads a file that the kernel gives in one piece.
+fn read_short(directory: BorrowedFd<'_>, name: &str, into: &mut [u8]) -> io::Result<usize> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let file = openat(directory, name, flags, Mode::empty()).map_err(os)?;
+    loop {
+        match nix::unistd::read(&file, into) {
+            Err(nix::Error::EINTR) => {}
+            other => return other.map_err(os),
+        }
+    }
 }
 
 fn read_at(directory: BorrowedFd<'_>, name: &str, cap: u64) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let file = std::fs::File::from(openat(directory, name, flags, Mode::empty()).map_err(os)?);
+    let file = openat(directory, name, flags, Mode::empty()).map_err(os)?;
+    let cap = usize::try_from(cap).unwrap_or(usize::MAX);
+    // The kernel makes these texts a page at a time; most are shorter than one.
+    let mut page = [0_u8; 4096];
     let mut text = Vec::new();
-    file.take(cap).read_to_end(&mut text)?;
+    while text.len() < cap {
+        match nix::unistd::read(&file, &mut page) {
+            Ok(0) => break,
+            Ok(length) => text.extend_from_slice(page.get(..length).unwrap_or(&[])),
+            Err(nix::Error::EINTR) => {}
+            Err(errno) => return Err(os(errno)),
+        }
+    }
+    text.truncate(cap);
     Ok(text)
 }
 
@@ -344,7 +348,11 @@ mod tests {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let inode = u32::try_from(sys::inode(&socket).unwrap()).unwrap();
         let mut seen = Vec::new();
-        me.sockets(|inode| seen.push(inode)).unwrap();
+        me.sockets(|inode, _| {
+            seen.push(inode);
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
         assert!(seen.contains(&inode));
     }
 

@@ -12,6 +12,8 @@ pub struct Stat {
     pub parent: i32,
     /// `PF_*` flags of the kernel.
     pub flags: u64,
+    /// How many threads it has.
+    pub threads: u32,
     /// Clock ticks after boot.
     pub start_time: u64,
 }
@@ -32,8 +34,9 @@ impl Stat {
         let state = *fields.next()?.as_bytes().first()?;
         let parent = fields.next()?.parse().ok()?;
         let flags = fields.nth(4)?.parse().ok()?;
-        let start_time = fields.nth(12)?.parse().ok()?;
-        Some(Self { command, state, parent, flags, start_time })
+        let threads = fields.nth(10)?.parse().ok()?;
+        let start_time = fields.nth(1)?.parse().ok()?;
+        Some(Self { command, state, parent, flags, threads, start_time })
     }
 
     /// Whether it is a thread of the kernel, which has no program, files or network of its own.
@@ -59,7 +62,7 @@ mod tests {
     fn fields() {
         let stat = Stat::parse(TEXT).unwrap();
         assert_eq!((stat.command.as_slice(), stat.state, stat.parent), (&b"a) b"[..], b'R', 1));
-        assert_eq!((stat.flags, stat.start_time), (4_194_560, 98765));
+        assert_eq!((stat.flags, stat.threads, stat.start_time), (4_194_560, 16, 98765));
         assert!(!stat.is_kernel_thread() && !stat.is_zombie());
     }
 

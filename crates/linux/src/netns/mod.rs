@@ -9,6 +9,10 @@
 //! - A thread enters only when it is proved that it may come home (joining the namespace that it is in already
 //!   needs the same right, and changes nothing). A thread that may not, as in a user namespace of its own, stays
 //!   at home; a new one enters in its stead and ends inside.
+//!
+//! Who has many namespaces to ask makes a [`visit`]: a thread for that alone, which never comes home.
+
+mod visitor;
 
 use std::fs::File;
 use std::marker::PhantomData;
@@ -26,7 +30,9 @@ use crate::privilege::{Capability, first_missing};
 use crate::process::Process;
 use crate::{Error, Result, sys};
 
-/// What kind of socket to create. Every one is non-blocking (but `SockDiag`) and close-on-exec.
+pub use visitor::{Visitor, visit};
+
+/// What kind of socket to create. Every one is non-blocking and close-on-exec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SocketKind {
@@ -299,15 +305,16 @@ fn by_another_thread(way: BorrowedFd<'_>, kind: SocketKind) -> Result<OwnedFd> {
 
 #[doc(alias = "setns")]
 fn enter(way: BorrowedFd<'_>) -> Result<()> {
-    setns(way, CloneFlags::CLONE_NEWNET).map_err(|e| {
-        let error = Error::of_call("enter the network namespace", Subject::Own, os(e));
-        match (error.kind(), first_missing(&[Capability::SysAdmin, Capability::SysPtrace])) {
-            (ErrorKind::PermissionDenied, Some(missing)) => {
-                error.with_kind(ErrorKind::MissingPrivilege(missing))
-            }
-            _ => error,
-        }
-    })
+    setns(way, CloneFlags::CLONE_NEWNET).map_err(|e| denied(os(e)))
+}
+
+/// Why `setns(2)` refused.
+fn denied(source: std::io::Error) -> Error {
+    let error = Error::of_call("enter the network namespace", Subject::Own, source);
+    match (error.kind(), first_missing(&[Capability::SysAdmin, Capability::SysPtrace])) {
+        (ErrorKind::PermissionDenied, Some(missing)) => error.with_kind(ErrorKind::MissingPrivilege(missing)),
+        _ => error,
+    }
 }
 
 fn create(kind: SocketKind) -> Result<OwnedFd> {
@@ -318,12 +325,9 @@ fn create(kind: SocketKind) -> Result<OwnedFd> {
         SocketKind::Udp4 => socket(AddressFamily::Inet, SockType::Datagram, flags, None),
         SocketKind::Udp6 => socket(AddressFamily::Inet6, SockType::Datagram, flags, None),
         SocketKind::Unix => socket(AddressFamily::Unix, SockType::Stream, flags, None),
-        SocketKind::SockDiag => socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkSockDiag,
-        ),
+        SocketKind::SockDiag => {
+            socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkSockDiag)
+        }
     };
     made.map_err(|e| Error::of_call("create", Subject::Socket, os(e)))
 }

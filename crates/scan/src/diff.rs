@@ -1,0 +1,212 @@
+//! What changed between two scans.
+//!
+//! A container is the same as long as its id is, a listener as long as its socket is; one that was closed and opened
+//! again at the same address, for the same container, is told as changed. What the later scan could not look at is
+//! taken to be as it was: it is never told as removed.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::Hash;
+
+use portolan_linux::NamespaceId;
+
+use crate::container::Container;
+use crate::inventory::Inventory;
+use crate::listener::{Listener, Local, Protocol};
+
+/// What changed between two scans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Diff {
+    /// Of the containers. How many processes a container has is not compared.
+    pub containers: Changes<Container>,
+    /// Of the listeners.
+    pub listeners: Changes<Listener>,
+}
+
+/// What came, changed and went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Changes<T> {
+    /// Not there before.
+    pub added: Vec<T>,
+    /// There before and after, but not alike: as it was, and as it is.
+    pub changed: Vec<(T, T)>,
+    /// Not there any more.
+    pub removed: Vec<T>,
+}
+
+impl<T> Default for Changes<T> {
+    fn default() -> Self {
+        Self { added: Vec::new(), changed: Vec::new(), removed: Vec::new() }
+    }
+}
+
+impl<T> Changes<T> {
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl Diff {
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.listeners.is_empty()
+    }
+
+    pub(crate) fn between(before: &Inventory, after: &Inventory) -> Self {
+        let after = &after.clone().keeping(before);
+        let alike = |a: &Container, b: &Container| Container { processes: b.processes, ..a.clone() } == *b;
+        let containers = changes(
+            before.containers.iter().collect(),
+            after.containers.iter().collect(),
+            |c| c.id.clone(),
+            alike,
+        );
+        let same_socket = |l: &Listener| (l.netns, l.protocol, l.local.clone(), l.inode);
+        let mut listeners = changes(
+            before.listeners.iter().collect(),
+            after.listeners.iter().collect(),
+            same_socket,
+            Listener::eq,
+        );
+        // What is left of both may be one service that opened its socket anew.
+        let anew = changes(
+            listeners.removed.iter().collect(),
+            listeners.added.iter().collect(),
+            same_address,
+            |_, _| false,
+        );
+        listeners.changed.extend(anew.changed);
+        (listeners.added, listeners.removed) = (anew.added, anew.removed);
+        Self { containers, listeners }
+    }
+}
+
+type Address = (NamespaceId, Protocol, Local, Option<String>);
+
+fn same_address(l: &Listener) -> Address {
+    (l.netns, l.protocol, l.local.clone(), l.container.clone())
+}
+
+/// Pairs what has the same key, in order; what is left over came or went.
+fn changes<T: Clone, K: Hash + Eq>(
+    before: Vec<&T>,
+    after: Vec<&T>,
+    key: impl Fn(&T) -> K,
+    alike: impl Fn(&T, &T) -> bool,
+) -> Changes<T> {
+    let mut old: HashMap<K, Vec<&T>> = HashMap::new();
+    for item in before.iter().rev() {
+        old.entry(key(item)).or_default().push(item);
+    }
+    let mut changes = Changes::default();
+    for item in after {
+        match old.get_mut(&key(item)).and_then(Vec::pop) {
+            None => changes.added.push(item.clone()),
+            Some(was) if alike(was, item) => {}
+            Some(was) => changes.changed.push((was.clone(), item.clone())),
+        }
+    }
+    // In the order in which they were.
+    for item in before {
+        if let Some(left) = old.get_mut(&key(item))
+            && let Some(at) = left.iter().position(|other| std::ptr::eq(*other, item))
+        {
+            left.remove(at);
+            changes.removed.push(item.clone());
+        }
+    }
+    changes
+}
+
+impl Inventory {
+    /// What changed since another scan of the same host.
+    ///
+    /// What this scan could not look at ([`Inventory::unseen`]) is taken to be as it was.
+    ///
+    /// # Example
+    /// ```
+    /// use portolan_scan::{ScanOptions, scan};
+    ///
+    /// let before = scan(&ScanOptions::default())?;
+    /// let after = scan(&ScanOptions::default())?;
+    /// for gone in after.diff(&before).listeners.removed {
+    ///     println!("nobody listens on {} any more", gone.place());
+    /// }
+    /// # Ok::<(), portolan_scan::Error>(())
+    /// ```
+    #[must_use]
+    pub fn diff(&self, before: &Self) -> Diff {
+        Diff::between(before, self)
+    }
+
+    /// This scan, and from one before it what this one could not look at.
+    #[must_use]
+    pub fn keeping(mut self, before: &Self) -> Self {
+        let hidden: HashSet<i32> = self.unseen.processes.iter().copied().collect();
+        let newly = self.unseen.processes.iter().any(|pid| !before.unseen.processes.contains(pid));
+        let known: HashSet<String> = self.containers.iter().map(|c| c.id.clone()).collect();
+        let lost = |c: &&Container| {
+            !known.contains(&c.id) && (hidden.contains(&c.init.pid) || newly && c.processes > 1)
+        };
+        self.containers.extend(before.containers.iter().filter(lost).cloned());
+
+        let silent: HashSet<NamespaceId> = self.unseen.namespaces.iter().copied().collect();
+        let kept: HashSet<String> = self.containers.iter().map(|c| c.id.clone()).collect();
+        let was: HashMap<_, _> = before.listeners.iter().map(|l| (socket(l), l)).collect();
+        for listener in self.listeners.iter_mut().filter(|l| l.owner.is_none()) {
+            if let Some(was) = was.get(&socket(listener))
+                && was.owner.is_some_and(|owner| hidden.contains(&owner.pid))
+            {
+                listener.owner = was.owner;
+                listener.command.clone_from(&was.command);
+                listener.container.clone_from(&was.container);
+            }
+        }
+        let there: HashSet<_> = self.listeners.iter().map(socket).collect();
+        let charted: HashSet<NamespaceId> = self.network_namespaces.iter().copied().collect();
+        let unheard = |l: &&Listener| {
+            let of_kept = l.container.as_ref().is_some_and(|id| kept.contains(id) && !known.contains(id));
+            !there.contains(&socket(l))
+                && (silent.contains(&l.netns) || !charted.contains(&l.netns) && of_kept)
+        };
+        let unheard: Vec<Listener> = before.listeners.iter().filter(unheard).cloned().collect();
+        self.listeners.extend(unheard);
+        self
+    }
+}
+
+fn socket(l: &Listener) -> (NamespaceId, Protocol, u32, Local) {
+    (l.netns, l.protocol, l.inode, l.local.clone())
+}
+
+impl fmt::Display for Diff {
+    /// One line for each change: `+` for what came, `~` for what changed, `-` for what went.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let container =
+            |c: &Container| format!("container {} {}", c.runtime, c.name.as_deref().unwrap_or(&c.id));
+        let listener = |l: &Listener| {
+            let of = l.container.as_deref().unwrap_or("the host");
+            format!("{} {} of {}, {of}", l.protocol, l.place(), l.command.as_deref().unwrap_or("?"))
+        };
+        lines(f, &self.containers, container)?;
+        lines(f, &self.listeners, listener)
+    }
+}
+
+fn lines<T>(f: &mut fmt::Formatter<'_>, changes: &Changes<T>, says: impl Fn(&T) -> String) -> fmt::Result {
+    for item in &changes.added {
+        writeln!(f, "+ {}", says(item))?;
+    }
+    for (_, item) in &changes.changed {
+        writeln!(f, "~ {}", says(item))?;
+    }
+    for item in &changes.removed {
+        writeln!(f, "- {}", says(item))?;
+    }
+    Ok(())
+}

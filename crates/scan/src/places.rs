@@ -1,0 +1,92 @@
+//! The network namespaces of the host, and a way into each of them.
+//!
+//! Most have a process whose main thread is in them. One can also be held by a bind mount of its file (as `ip netns
+//! add` makes below `/run/netns`), by a single thread of a process, or by a descriptor alone: of the namespace, or of
+//! a socket that was made in it.
+
+use std::collections::HashMap;
+
+use portolan_linux::NamespaceId;
+
+use crate::walk::Seen;
+
+/// A process that can own sockets of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Its place in the list of processes.
+    pub(crate) place: usize,
+    /// The one thread of it that is in the namespace, when its main thread is elsewhere.
+    pub(crate) thread: Option<i32>,
+}
+
+/// How to come into a namespace that no process's main thread is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is mounted here.
+    Mount(Vec<u8>),
+    /// A thread of a process, by its place, is in it.
+    Thread(usize, i32),
+    /// A process, by its place, has a descriptor of it.
+    Descriptor(usize, u32),
+    /// A process, by its place, has a descriptor of a socket in it.
+    Socket(usize, u32),
+}
+
+/// A network namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// The processes in it, the oldest first.
+    pub(crate) members: Vec<Member>,
+    pub(crate) way: Option<Way>,
+}
+
+/// All network namespaces that are known.
+#[derive(Debug)]
+pub(crate) struct Places {
+    order: Vec<NamespaceId>,
+    places: HashMap<NamespaceId, Place>,
+}
+
+impl Places {
+    /// By the processes' main threads. The host's is there even if none of its processes can be looked at.
+    pub(crate) fn of(processes: &[Seen], host: NamespaceId) -> Self {
+        let mut places = Self { order: vec![host], places: HashMap::from([(host, Place::default())]) };
+        for (place, process) in processes.iter().enumerate() {
+            places.at(process.namespaces.net).members.push(Member { place, thread: None });
+        }
+        for place in places.places.values_mut() {
+            place.members.sort_by_key(|member| processes.get(member.place).map(Seen::age));
+        }
+        places
+    }
+
+    fn at(&mut self, id: NamespaceId) -> &mut Place {
+        self.places.entry(id).or_insert_with(|| {
+            self.order.push(id);
+            Place::default()
+        })
+    }
+
+    pub(crate) fn knows(&self, id: NamespaceId) -> bool {
+        self.places.contains_key(&id)
+    }
+
+    /// Adds a namespace that no process's main thread is in, by the first way that is found.
+    pub(crate) fn add(&mut self, id: NamespaceId, way: Way) {
+        let place = self.at(id);
+        if let Way::Thread(process, thread) = way {
+            place.members.push(Member { place: process, thread: Some(thread) });
+        }
+        if place.members.iter().all(|member| member.thread.is_some()) {
+            place.way.get_or_insert(way);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NamespaceId, &Place)> {
+        self.order.iter().filter_map(|id| self.places.get(id).map(|place| (*id, place)))
+    }
+
+    pub(crate) fn get(&self, id: NamespaceId) -> Option<&Place> {
+        self.places.get(&id)
+    }
+}
