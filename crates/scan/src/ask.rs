@@ -12,6 +12,7 @@ use portolan_linux::{Error, ErrorKind, NamespaceId, Process, Result};
 use crate::fault::Faults;
 use crate::held;
 use crate::places::{Place, Places};
+use crate::scanner::snapshot::Which;
 use crate::walk::Seen;
 
 /// What the namespaces said.
@@ -35,8 +36,14 @@ pub(crate) struct Asker<'a> {
 type Trouble = (NamespaceId, &'static str, ErrorKind);
 
 impl Asker<'_> {
-    /// Asks all; the host names of the processes at `names` are learnt on the way.
-    pub(crate) fn all(&self, places: &Places, names: &[usize], faults: &mut Faults) -> Answers {
+    /// Asks some namespaces; the host names of the processes at `names` are learnt on the way.
+    pub(crate) fn ask(
+        &self,
+        places: &Places,
+        which: Which<'_>,
+        names: &[usize],
+        faults: &mut Faults,
+    ) -> Answers {
         let work = |visitor: &mut Visitor| {
             let (mut answers, mut troubles) = (Answers::default(), Vec::new());
             let mut dumper = Dumper::new();
@@ -44,11 +51,11 @@ impl Asker<'_> {
             let mut later = Vec::new();
             for place in names {
                 match self.processes.get(*place).map(|p| p.namespaces.net) {
-                    Some(net) if !nameless.contains_key(&net) => _ = nameless.insert(net, *place),
+                    Some(net) if which.has(net) && !nameless.contains_key(&net) => _ = nameless.insert(net, *place),
                     _ => later.push(*place),
                 }
             }
-            for (id, place) in places.iter() {
+            for (id, place) in places.iter().filter(|(id, _)| which.has(*id)) {
                 let named = nameless.get(&id).copied();
                 let mut found = Vec::new();
                 if let Err(trouble) =
@@ -69,7 +76,7 @@ impl Asker<'_> {
         let (answers, troubles): (Answers, Vec<Trouble>) = match netns::visit(work) {
             Ok(done) => done,
             Err(error) => {
-                let silent: Vec<_> = places.iter().map(|(id, _)| id).collect();
+                let silent: Vec<_> = places.iter().map(|(id, _)| id).filter(|id| which.has(*id)).collect();
                 let first = silent.first().copied().unwrap_or(NamespaceId::new(0));
                 (Answers { silent, ..Answers::default() }, vec![(first, "visit", error.kind())])
             }
@@ -172,7 +179,7 @@ impl Asker<'_> {
             }
         }
         match &place.way {
-            Some(way) => held::enter(way, id, visitor, self.processes).map(|socket| (socket, None, None)),
+            Some(way) => held::enter(way, id, visitor).map(|socket| (socket, None, None)),
             None => Err(last.unwrap_or_else(|| Error::gone(0))),
         }
     }

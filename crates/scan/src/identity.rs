@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use portolan_linux::ProcessId;
 use portolan_linux::error::Escaped;
 
 use crate::cgroup::Runtime;
@@ -21,18 +22,18 @@ pub(crate) struct Scene<'a> {
     /// The places of the containers' first processes.
     pub(crate) inits: &'a [usize],
     pub(crate) host: &'a Namespaces,
+    pub(crate) hostnames: &'a HashMap<ProcessId, Vec<u8>>,
 }
 
 pub(crate) fn describe(
     containers: &mut [Container],
     scene: &Scene<'_>,
-    hostnames: &HashMap<usize, Vec<u8>>,
     _remembered: &mut Remembered,
     faults: &mut Faults,
 ) {
     let names = conmon::Names::of(scene.processes, scene.host);
     for (container, init) in containers.iter_mut().zip(scene.inits) {
-        container.hostname = hostnames.get(init).map(|name| Escaped(name).to_string());
+        container.hostname = scene.hostnames.get(&container.init).map(|name| Escaped(name).to_string());
         let Some(seen) = scene.processes.get(*init) else { continue };
         if !matches!(container.runtime, Runtime::Podman | Runtime::CriO | Runtime::Docker | Runtime::Unknown)
         {

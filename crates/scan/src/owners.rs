@@ -133,6 +133,17 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Takes the owners of some sockets from the scan before, without looking.
+    pub(crate) fn as_before(&mut self, sockets: impl Iterator<Item = Socket>, at: &HashMap<ProcessId, usize>) {
+        for socket in sockets {
+            if let Some((holder, descriptor)) = self.before.0.get(&socket)
+                && let Some(place) = at.get(holder)
+            {
+                self.found.insert(socket, (*place, *descriptor));
+            }
+        }
+    }
+
     /// The places of the owners, and what the next scan is to remember.
     pub(crate) fn done(self) -> (HashMap<Socket, usize>, Remembered) {
         let remembered = self.found.iter().filter_map(|(socket, (place, descriptor))| {

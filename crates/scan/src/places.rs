@@ -4,9 +4,9 @@
 //! add` makes below `/run/netns`), by a single thread of a process, or by a descriptor alone: of the namespace, or of
 //! a socket that was made in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use portolan_linux::NamespaceId;
+use portolan_linux::{NamespaceId, ProcessId};
 
 use crate::walk::Seen;
 
@@ -22,15 +22,18 @@ pub(crate) struct Member {
 /// How to come into a namespace that no process's main thread is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// It is mounted here.
-    Mount(Vec<u8>),
-    /// A thread of a process, by its place, is in it.
-    Thread(usize, i32),
-    /// A process, by its place, has a descriptor of it.
-    Descriptor(usize, u32),
-    /// A process, by its place, has a descriptor of a socket in it.
-    Socket(usize, u32),
+    /// It is mounted here, below the root of that process.
+    Mount(ProcessId, Vec<u8>),
+    /// A thread of a process is in it.
+    Thread(ProcessId, i32),
+    /// A process has a descriptor of it.
+    Descriptor(ProcessId, u32),
+    /// A process has a descriptor of a socket in it.
+    Socket(ProcessId, u32),
 }
+
+/// The ways that were found, by namespace.
+pub(crate) type Ways = BTreeMap<NamespaceId, Way>;
 
 /// A network namespace.
 #[derive(Debug, Default)]
@@ -48,14 +51,26 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// By the processes' main threads. The host's is there even if none of its processes can be looked at.
-    pub(crate) fn of(processes: &[Seen], host: NamespaceId) -> Self {
+    /// By the processes' main threads, and by other ways into namespaces that none of those is in. The host's is the
+    /// first, and is there even if none of its processes can be looked at.
+    pub(crate) fn of(processes: &[Seen], host: NamespaceId, ways: &Ways) -> Self {
         let mut places = Self { order: vec![host], places: HashMap::from([(host, Place::default())]) };
         for (place, process) in processes.iter().enumerate() {
             places.at(process.namespaces.net).members.push(Member { place, thread: None });
         }
         for place in places.places.values_mut() {
             place.members.sort_by_key(|member| processes.get(member.place).map(Seen::age));
+        }
+        for (id, way) in ways {
+            let place = places.at(*id);
+            if place.members.is_empty() {
+                if let Way::Thread(process, thread) = way
+                    && let Some(at) = processes.iter().position(|seen| seen.id() == *process)
+                {
+                    place.members.push(Member { place: at, thread: Some(*thread) });
+                }
+                place.way = Some(way.clone());
+            }
         }
         places
     }
@@ -67,26 +82,15 @@ impl Places {
         })
     }
 
-    pub(crate) fn knows(&self, id: NamespaceId) -> bool {
-        self.places.contains_key(&id)
-    }
-
-    /// Adds a namespace that no process's main thread is in, by the first way that is found.
-    pub(crate) fn add(&mut self, id: NamespaceId, way: Way) {
-        let place = self.at(id);
-        if let Way::Thread(process, thread) = way {
-            place.members.push(Member { place: process, thread: Some(thread) });
-        }
-        if place.members.iter().all(|member| member.thread.is_some()) {
-            place.way.get_or_insert(way);
-        }
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (NamespaceId, &Place)> {
         self.order.iter().filter_map(|id| self.places.get(id).map(|place| (*id, place)))
     }
 
     pub(crate) fn get(&self, id: NamespaceId) -> Option<&Place> {
         self.places.get(&id)
+    }
+
+    pub(crate) fn knows(&self, id: NamespaceId) -> bool {
+        self.places.contains_key(&id)
     }
 }

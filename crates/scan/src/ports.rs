@@ -2,16 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use portolan_linux::NamespaceId;
+use portolan_linux::{NamespaceId, ProcessId};
 use portolan_linux::error::Escaped;
 use portolan_linux::sock_diag::{Listening, Local, Protocol};
 
-use crate::ask::{Answers, Asker};
+use crate::ask::Asker;
 use crate::container::{Container, Namespaces};
 use crate::fault::Faults;
 use crate::listener::{Listener, Reach};
 use crate::owners::{Remembered, Search};
 use crate::places::Places;
+use crate::scanner::snapshot::Which;
 use crate::walk::Processes;
 
 /// What of a scan is known when the listeners are put together.
@@ -23,39 +24,52 @@ pub(crate) struct Known<'a> {
     pub(crate) host: &'a Namespaces,
 }
 
+/// The listeners of all namespaces. In those that were asked their owners are looked for, in the others they are
+/// taken to be as they were.
 pub(crate) fn listeners(
     known: &Known<'_>,
     asker: &Asker<'_>,
-    mut answers: Answers,
+    listening: &mut HashMap<NamespaceId, Vec<Listening>>,
+    asked: Which<'_>,
     remembered: &mut Remembered,
     faults: &mut Faults,
 ) -> Vec<Listener> {
-    let mut search = Search::new(&known.processes.seen, remembered);
+    let processes = &known.processes.seen;
+    let mut search = Search::new(processes, remembered);
     // A process that we may not look at is most likely the owner of what nobody else of the host has.
     let blind = !known.processes.unseen.is_empty();
-    let mut orphans = Vec::new();
-    for (id, listening) in &mut answers.listening {
-        let members = known.places.get(*id).map_or(&[][..], |place| &place.members);
-        let wanted = listening.iter().map(|l| l.inode).filter(|inode| *inode != 0).collect();
-        let mut rest = search.at_home(members, wanted, faults);
+    let at: HashMap<ProcessId, usize> = match asked {
+        Which::All => HashMap::new(),
+        Which::These(_) => processes.iter().enumerate().map(|(at, seen)| (seen.id(), at)).collect(),
+    };
+    let mut orphans = HashSet::new();
+    for (id, place) in known.places.iter() {
+        let Some(listening) = listening.get_mut(&id) else { continue };
+        let sockets = listening.iter().map(|l| l.inode).filter(|inode| *inode != 0);
+        if !asked.has(id) {
+            search.as_before(sockets, &at);
+            continue;
+        }
+        let mut rest = search.at_home(&place.members, sockets.collect(), faults);
         if listening.iter().any(|l| l.protocol == Protocol::Tcp && rest.contains(&l.inode)) {
-            multipath(asker.mptcp(known.places, *id), listening, &mut rest);
-            rest = search.at_home(members, rest, faults);
+            multipath(asker.mptcp(known.places, id), listening, &mut rest);
+            rest = search.at_home(&place.members, rest, faults);
         }
         // The host's namespace is the first.
-        if blind && *id == known.host.net {
+        if blind && id == known.host.net {
             search.also(rest);
         } else {
             orphans.extend(rest);
         }
     }
-    search.abroad(orphans.into_iter().collect(), faults);
+    search.abroad(orphans, faults);
     let (owners, now) = search.done();
     *remembered = now;
     let of_namespace = oldest_containers(known.containers);
     let mut listeners = Vec::new();
-    for (id, listening) in answers.listening {
-        listeners.extend(listening.into_iter().map(|l| charted(known, id, l, &owners, &of_namespace)));
+    for (id, _) in known.places.iter() {
+        let all = listening.get(&id).into_iter().flatten();
+        listeners.extend(all.map(|l| charted(known, id, l, &owners, &of_namespace)));
     }
     listeners
 }
@@ -90,7 +104,7 @@ fn oldest_containers(containers: &[Container]) -> HashMap<NamespaceId, &Containe
 fn charted(
     known: &Known<'_>,
     netns: NamespaceId,
-    listening: Listening,
+    listening: &Listening,
     owners: &HashMap<u32, usize>,
     of_namespace: &HashMap<NamespaceId, &Container>,
 ) -> Listener {
@@ -115,7 +129,7 @@ fn charted(
     };
     Listener {
         protocol: listening.protocol,
-        local: listening.local,
+        local: listening.local.clone(),
         v6_only: listening.v6_only,
         owner: owner.map(crate::walk::Seen::id),
         command: owner.map(|owner| Escaped(owner.command()).to_string()),

@@ -28,6 +28,14 @@ impl Seen {
         &self.trace.stat().command
     }
 
+    /// Whether nothing that the chart shows is different.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        self.id() == other.id()
+            && self.namespaces == other.namespaces
+            && self.command() == other.command()
+            && self.cgroup == other.cgroup
+    }
+
     /// What orders processes by age.
     pub(crate) fn age(&self) -> (u64, i32) {
         (self.id().start_time, self.id().pid)
@@ -54,6 +62,15 @@ impl Judged {
         let judged = before.0.remove(&text).unwrap_or_else(|| Arc::new(classify(&text)));
         self.0.insert(text, Arc::clone(&judged));
         judged
+    }
+
+    /// Looks at one process; `None` for one that has nothing to chart.
+    pub(crate) fn look(
+        &mut self,
+        pid: i32,
+        faults: &mut Faults,
+    ) -> std::result::Result<Option<Seen>, Failed> {
+        look(pid, self, &mut Self::default(), faults)
     }
 }
 
@@ -104,7 +121,8 @@ pub(crate) fn processes(judged: &mut Judged, faults: &mut Faults) -> Result<Proc
     Ok(all)
 }
 
-type Failed = (&'static str, portolan_linux::Error);
+/// What was tried, and why it failed.
+pub(crate) type Failed = (&'static str, portolan_linux::Error);
 
 fn look(
     pid: i32,
