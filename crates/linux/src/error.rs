@@ -123,6 +123,8 @@ pub enum Feature {
     Homecoming,
     /// Less could be given up inside than was demanded.
     Confinement,
+    /// The kernel does not tell this process when others start and end.
+    ProcessEvents,
 }
 
 impl fmt::Display for ErrorKind {
@@ -190,6 +192,10 @@ impl fmt::Display for Feature {
             Self::Kernel => "this kernel does not have it",
             Self::Homecoming => "this thread could not come home from another network namespace",
             Self::Confinement => "less could be given up here than is demanded",
+            Self::ProcessEvents => {
+                "the kernel tells of no processes here: it was built without, or this is not the host's own pid, user \
+                 and network namespace"
+            }
         })
     }
 }
@@ -300,6 +306,15 @@ impl Error {
             other => common(other),
         };
         Self { kind, call, subject: Subject::Pid(pid), source: Some(source) }
+    }
+
+    /// From an errno of a call that takes ptrace access to the process, or the capability instead (`ptrace(2)`).
+    pub(crate) fn of_traced(call: &'static str, pid: i32, source: io::Error) -> Self {
+        let error = Self::of_process(call, pid, source);
+        if error.kind == ErrorKind::PermissionDenied && !Capability::SysPtrace.is_effective() {
+            return error.with_kind(ErrorKind::MissingPrivilege(Capability::SysPtrace));
+        }
+        error
     }
 
     pub(crate) fn of_call(call: &'static str, subject: Subject, source: io::Error) -> Self {

@@ -16,6 +16,8 @@ pub enum Capability {
     DacReadSearch,
     /// To empty the capability bounding set.
     SetPcap,
+    /// To be told of processes by the kernel, and to ask a socket for its network namespace.
+    NetAdmin,
     /// Another one, by its number.
     Other(u8),
 }
@@ -33,6 +35,7 @@ impl Capability {
             Self::SysChroot => "needed to enter a mount namespace",
             Self::DacReadSearch => "needed to read files that their owners protect",
             Self::SetPcap => "needed to empty the bounding set",
+            Self::NetAdmin => "needed to be told of processes, and to ask a socket for its network namespace",
             Self::Other(_) => "needed for this operation",
         }
     }
@@ -46,6 +49,7 @@ impl Capability {
             18 => Self::SysChroot,
             2 => Self::DacReadSearch,
             8 => Self::SetPcap,
+            12 => Self::NetAdmin,
             other => Self::Other(other),
         }
     }
@@ -59,6 +63,7 @@ impl Capability {
             Self::SysChroot => caps::Capability::CAP_SYS_CHROOT,
             Self::DacReadSearch => caps::Capability::CAP_DAC_READ_SEARCH,
             Self::SetPcap => caps::Capability::CAP_SETPCAP,
+            Self::NetAdmin => caps::Capability::CAP_NET_ADMIN,
             Self::Other(_) => return false,
         };
         caps::has_cap(None, caps::CapSet::Effective, capability).unwrap_or(false)
@@ -73,6 +78,7 @@ impl fmt::Display for Capability {
             Self::SysChroot => f.write_str("CAP_SYS_CHROOT"),
             Self::DacReadSearch => f.write_str("CAP_DAC_READ_SEARCH"),
             Self::SetPcap => f.write_str("CAP_SETPCAP"),
+            Self::NetAdmin => f.write_str("CAP_NET_ADMIN"),
             Self::Other(number) => write!(f, "capability {number}"),
         }
     }

@@ -36,6 +36,31 @@ pub(crate) fn socket_namespace(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     owned(fd.into())
 }
 
+/// `pidfd_getfd(2)`, Linux 5.6: a descriptor of ours for what the process has under this number.
+pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is borrowed, hence open; integers only.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) };
+    owned(fd)
+}
+
+/// `ioctl(NS_GET_NSTYPE)`: the `CLONE_NEW*` flag of an opened namespace (`ioctl_nsfs(2)`, Linux 4.11). Only for a
+/// descriptor that is known to be of nsfs: another file may take the number for something else.
+pub(crate) fn namespace_type(namespace: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: the descriptor is borrowed, hence open; this request takes no argument.
+    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
+    if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
+}
+
+/// `socket(AF_NETLINK, ..., NETLINK_CONNECTOR)`, non-blocking and close-on-exec (`netlink(7)`); `nix` does not know
+/// the protocol.
+pub(crate) fn connector_socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: integers only.
+    let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_CONNECTOR) };
+    owned(fd.into())
+}
+
 /// `getsockopt(SO_NETNS_COOKIE)`: a number of the socket's network namespace that is never used again (Linux 5.14).
 pub(crate) fn namespace_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut cookie = 0_u64;
