@@ -24,25 +24,31 @@
 //! - [`namespace`]: kinds of namespaces and their identity
 //! - [`netns`]: sockets born in a network namespace, the caller's thread brought home
 //! - [`pass`]: messages with descriptors to a process of ours
+//! - [`netns_files`]: network namespaces that no process shows: bind mounts, and those that sockets hold
+//! - [`threads`]: the threads of a process, and where one of them is at home
 //! - [`sock_diag`]: the listeners of a network namespace, from the kernel's own dump
 //! - [`uts`]: the host name that a process sees
 //! - [`wait`]: waiting for a descriptor, but not past a deadline
 //! - [`exe`]: an executable sealed in memory, and how it is started
 //! - [`privilege`]: capabilities, and which one is missing
 //! - [`error`]: the vocabulary of errors for all of portolan
+//! - `lines`: the lines of a text file, one at a time
 //! - `sys`: the only file with `unsafe`
 #![deny(unsafe_code)]
 
 pub mod error;
 pub mod exe;
+mod lines;
 pub mod namespace;
 pub mod netns;
+pub mod netns_files;
 pub mod pass;
 pub mod privilege;
 pub mod process;
 pub mod sock_diag;
 #[allow(unsafe_code)]
 mod sys;
+pub mod threads;
 pub mod uts;
 pub mod wait;
 
