@@ -26,6 +26,7 @@
 //! - [`pass`]: messages with descriptors to a process of ours
 //! - [`netns_files`]: network namespaces that no process shows: bind mounts, and those that sockets hold
 //! - [`threads`]: the threads of a process, and where one of them is at home
+//! - [`proc_events`]: what starts and ends, told by the kernel
 //! - [`proc_net`]: the listeners of a network namespace from its text files, where the dump cannot be had
 //! - [`sock_diag`]: the listeners of a network namespace, from the kernel's own dump
 //! - [`uts`]: the host name that a process sees
@@ -45,6 +46,7 @@ pub mod netns;
 pub mod netns_files;
 pub mod pass;
 pub mod privilege;
+pub mod proc_events;
 pub mod proc_net;
 pub mod process;
 pub mod sock_diag;
