@@ -114,9 +114,14 @@ impl NamespaceId {
         Ok(*known.get_or_init(|| own))
     }
 
-    /// From the text of a link such as `net:[4026531833]`.
+    /// From the text of a link such as `net:[4026531833]`, of whatever kind it is.
+    ///
+    /// ```
+    /// use portolan_linux::NamespaceId;
+    /// assert_eq!(NamespaceId::of_link(b"net:[4026531833]"), Some(NamespaceId::new(4026531833)));
+    /// ```
     #[must_use]
-    pub(crate) fn of_link(link: &[u8]) -> Option<Self> {
+    pub fn of_link(link: &[u8]) -> Option<Self> {
         let open = link.iter().position(|b| *b == b'[')?;
         let digits = link.get(open.checked_add(1)?..)?.strip_suffix(b"]")?;
         std::str::from_utf8(digits).ok()?.parse().ok().map(Self)

@@ -102,14 +102,7 @@ impl NamespaceFile {
         if fstatfs(&place).map_err(|e| failed(os(e)))?.filesystem_type() != NSFS_MAGIC {
             return Err(mismatch());
         }
-        // What is open cannot be taken for another; this gives the same file, now for use.
-        let fd: OwnedFd = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(format!("/proc/self/fd/{}", place.as_raw_fd()))
-            .map_err(failed)?
-            .into();
-        let opened = OpenNetNs::of(fd).map_err(failed)?;
+        let opened = OpenNetNs::of(reopen(&place).map_err(failed)?).map_err(failed)?;
         opened.filter(|namespace| namespace.id == self.id).ok_or_else(mismatch)
     }
 }
@@ -141,6 +134,32 @@ impl AsFd for OpenNetNs {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// The network namespace that the process has open under this descriptor number.
+///
+/// # Errors
+/// [`ErrorKind::TargetGone`]; [`ErrorKind::NamespaceMismatch`] when it is something else, or not any more this.
+pub fn open_descriptor(process: &Process, number: u32) -> Result<OpenNetNs> {
+    let pid = process.pid();
+    let failed = |e| Error::of_traced("open the network namespace in a descriptor of", pid, e);
+    let path = format!("fd/{number}");
+    // Looked at before it is opened: opening another file could wait, or start something. Its link is asked, and not
+    // its file system, which the process may serve itself: only a namespace's begins so, and not with a slash.
+    let place = openat(process.directory(), path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(|e| failed(os(e)))?;
+    let mismatch = || Error::new(ErrorKind::NamespaceMismatch, "open a descriptor of", Subject::Pid(pid));
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(failed)?;
+    if !link.as_os_str().as_encoded_bytes().starts_with(b"net:[") {
+        return Err(mismatch());
+    }
+    OpenNetNs::of(reopen(&place).map_err(failed)?).map_err(failed)?.ok_or_else(mismatch)
+}
+
+/// What is open cannot be taken for another; this gives the same file, now for use.
+fn reopen(place: &OwnedFd) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", place.as_raw_fd());
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map(OwnedFd::from)
 }
 
 /// The network namespace of a socket that the process has under this descriptor number.

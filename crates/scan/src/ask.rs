@@ -10,18 +10,18 @@ use portolan_linux::sock_diag::{Dumper, Listening, Local, Wanted};
 use portolan_linux::{Error, ErrorKind, NamespaceId, Process, Result};
 
 use crate::fault::Faults;
-use crate::held;
-use crate::places::{Place, Places};
+use crate::places::{Member, Place, Places};
 use crate::scanner::snapshot::Which;
 use crate::walk::Seen;
+use crate::{held, text};
 
 /// What the namespaces said.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     /// The listeners, by their namespace, in the order of the namespaces.
     pub(crate) listening: Vec<(NamespaceId, Vec<Listening>)>,
-    /// Host names, by the place of the process that was asked for.
-    pub(crate) hostnames: HashMap<usize, Vec<u8>>,
+    /// Host names, by the place of the process that was asked for; none for those that share ours.
+    pub(crate) hostnames: HashMap<usize, Option<Vec<u8>>>,
     /// Namespaces that did not answer whole.
     pub(crate) silent: Vec<NamespaceId>,
 }
@@ -67,9 +67,8 @@ impl Asker<'_> {
                 answers.listening.push((id, found));
             }
             for place in later {
-                if let Some(name) = self.hold(place).and_then(|p| visitor.hostname(&p)).ok().flatten() {
-                    answers.hostnames.insert(place, name);
-                }
+                let name = self.hold(place).and_then(|p| visitor.hostname(&p)).ok().flatten();
+                answers.hostnames.insert(place, name);
             }
             (answers, troubles)
         };
@@ -119,17 +118,19 @@ impl Asker<'_> {
         (id, place): (NamespaceId, &Place),
         named: Option<usize>,
         into: &mut Vec<Listening>,
-        hostnames: &mut HashMap<usize, Vec<u8>>,
+        hostnames: &mut HashMap<usize, Option<Vec<u8>>>,
     ) -> std::result::Result<(), Vec<(&'static str, ErrorKind)>> {
+        let deadline = self.deadline();
         let (socket, name, counts) = match self.enter(visitor, (id, place), named) {
             Ok(entered) => entered,
-            Err(error) => return Err(vec![("enter", error.kind())]),
+            Err(error) => {
+                return self.by_text(place, deadline, into).ok_or_else(|| vec![("enter", error.kind())]);
+            }
         };
-        if let (Some(name), Some(named)) = (name, named) {
+        if let Some(named) = named {
             hostnames.insert(named, name);
         }
         let mut troubles = Vec::new();
-        let deadline = self.deadline();
         for (wanted, operation) in [
             (Wanted::Tcp, "list the TCP listeners"),
             (Wanted::Udp4, "list the UDP sockets"),
@@ -139,13 +140,30 @@ impl Asker<'_> {
             if !counts.is_none_or(|counts| worth_asking(wanted, &counts)) {
                 continue;
             }
-            if let Err(error) = dumper.ask(socket.as_fd(), wanted, deadline, into) {
-                troubles.push((operation, error.kind()));
+            match dumper.ask(socket.as_fd(), wanted, deadline, into) {
+                Ok(()) => {}
+                // A kernel without this dump: the text has all of them.
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported(_)) => {
+                    match self.by_text(place, deadline, into) {
+                        Some(()) => break,
+                        None => troubles.push((operation, error.kind())),
+                    }
+                }
+                Err(error) => troubles.push((operation, error.kind())),
             }
         }
         // A socket without a port waits for nobody.
         into.retain(|l| !matches!(l.local, Local::Inet(_, 0)));
         if troubles.is_empty() { Ok(()) } else { Err(troubles) }
+    }
+
+    /// What the text files of `/proc` tell of a namespace, instead of what is in `into`; `None` when they cannot be
+    /// had either.
+    fn by_text(&self, place: &Place, deadline: Instant, into: &mut Vec<Listening>) -> Option<()> {
+        let mains = place.members.iter().filter(|member| member.thread.is_none());
+        let text = |member: &Member| self.hold(member.place).and_then(|p| text::listeners(&p, deadline)).ok();
+        *into = mains.filter_map(text).next()?;
+        Some(())
     }
 
     /// Enters by the first of its members that is still there, or the other way that is known.

@@ -22,7 +22,7 @@ pub(crate) struct Scene<'a> {
     /// The places of the containers' first processes.
     pub(crate) inits: &'a [usize],
     pub(crate) host: &'a Namespaces,
-    pub(crate) hostnames: &'a HashMap<ProcessId, Vec<u8>>,
+    pub(crate) hostnames: &'a HashMap<ProcessId, Option<Vec<u8>>>,
 }
 
 pub(crate) fn describe(
@@ -33,7 +33,11 @@ pub(crate) fn describe(
 ) {
     let names = conmon::Names::of(scene.processes, scene.host);
     for (container, init) in containers.iter_mut().zip(scene.inits) {
-        container.hostname = scene.hostnames.get(&container.init).map(|name| Escaped(name).to_string());
+        container.hostname = scene
+            .hostnames
+            .get(&container.init)
+            .and_then(Option::as_ref)
+            .map(|name| Escaped(name).to_string());
         let Some(seen) = scene.processes.get(*init) else { continue };
         if !matches!(container.runtime, Runtime::Podman | Runtime::CriO | Runtime::Docker | Runtime::Unknown)
         {

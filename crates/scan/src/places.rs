@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use portolan_linux::netns_files::NamespaceFile;
 use portolan_linux::{NamespaceId, ProcessId};
 
 use crate::walk::Seen;
@@ -23,7 +24,7 @@ pub(crate) struct Member {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Way {
     /// It is mounted here, below the root of that process.
-    Mount(ProcessId, Vec<u8>),
+    Mount(ProcessId, NamespaceFile),
     /// A thread of a process is in it.
     Thread(ProcessId, i32),
     /// A process has a descriptor of it.

@@ -25,7 +25,6 @@ use crate::{Error, Result};
 
 /// A socket that waits for connections, or for datagrams of anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Listening {
     /// Its protocol.
     pub protocol: Protocol,
@@ -39,6 +38,14 @@ pub struct Listening {
     pub interface: u32,
     /// Whether an IPv6 socket refuses IPv4 (`IPV6_V6ONLY`).
     pub v6_only: bool,
+}
+
+impl Listening {
+    /// One of which nothing else is known.
+    #[must_use]
+    pub fn new(protocol: Protocol, local: Local, inode: u32) -> Self {
+        Self { protocol, local, inode, uid: None, interface: 0, v6_only: false }
+    }
 }
 
 /// A protocol that can be listened for.

@@ -28,7 +28,7 @@ pub(crate) struct Snapshot {
     ways: Ways,
     listening: HashMap<NamespaceId, Vec<Listening>>,
     silent: HashSet<NamespaceId>,
-    hostnames: HashMap<ProcessId, Vec<u8>>,
+    hostnames: HashMap<ProcessId, Option<Vec<u8>>>,
     identities: identity::Remembered,
     owners: Remembered,
     /// Of the last whole scan.
@@ -140,8 +140,7 @@ impl Snapshot {
         let mut changed = false;
         for (place, name) in answers.hostnames {
             if let Some(seen) = self.processes.seen.get(place) {
-                changed = true;
-                self.hostnames.insert(seen.id(), name);
+                changed |= self.hostnames.insert(seen.id(), name).is_none();
             }
         }
         for (id, listening) in answers.listening {
