@@ -1,7 +1,7 @@
 //! Waiting for a descriptor, but not past a deadline (`poll(2)`).
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,6 +46,28 @@ pub fn until(fd: impl AsFd, ready: Ready, deadline: Option<Instant>) -> io::Resu
                 .unwrap_or(PollTimeout::MAX),
         };
         match poll(&mut [PollFd::new(fd.as_fd(), flags)], left) {
+            Ok(0) | Err(nix::Error::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(os(errno)),
+        }
+    }
+}
+
+/// Waits until one of several descriptors can be read, or its other side has closed; false when the deadline has
+/// passed. Which one it is, each of them tells when it is read.
+///
+/// # Errors
+/// Those of `poll(2)`, but for interruptions.
+pub fn any(fds: &[BorrowedFd<'_>], deadline: Instant) -> io::Result<bool> {
+    let mut fds: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let left = PollTimeout::try_from(left.saturating_add(Duration::from_micros(999)))
+            .unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, left) {
             Ok(0) | Err(nix::Error::EINTR) => {}
             Ok(_) => return Ok(true),
             Err(errno) => return Err(os(errno)),

@@ -14,6 +14,8 @@ enum Repr {
     Proc(#[source] portolan_linux::Error),
     #[error("{0}")]
     Process(#[source] portolan_linux::Error),
+    #[error("watch the host: {0}")]
+    Watch(#[source] std::io::Error),
     #[error("no container has the name, id or id prefix '{}'; `portolan scan` lists them", Escaped(.0.as_bytes()))]
     NotFound(String),
     #[error("'{}' could be any of {}; give more of the id", Escaped(.0.as_bytes()), .1.join(", "))]
@@ -26,6 +28,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
             Repr::Proc(error) | Repr::Process(error) => error.kind(),
+            Repr::Watch(_) => ErrorKind::Io,
             Repr::NotFound(_) => ErrorKind::NotFound,
             Repr::Ambiguous(..) => ErrorKind::Ambiguous,
         }
@@ -37,6 +40,10 @@ impl Error {
 
     pub(crate) fn of_process(error: portolan_linux::Error) -> Self {
         Self(Repr::Process(error))
+    }
+
+    pub(crate) fn watch(error: std::io::Error) -> Self {
+        Self(Repr::Watch(error))
     }
 
     pub(crate) fn not_found(name: &str) -> Self {

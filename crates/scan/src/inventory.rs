@@ -68,6 +68,19 @@ impl Inventory {
         }
     }
 
+    /// Of the same host, with nothing on it.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            host: self.host,
+            containers: Vec::new(),
+            listeners: Vec::new(),
+            network_namespaces: Vec::new(),
+            faults: Vec::new(),
+            unseen: Unseen::default(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// The listeners that belong to a container.
     pub fn listeners_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Listener> {
         self.listeners.iter().filter(move |l| l.container.as_deref() == Some(id))

@@ -50,12 +50,13 @@ mod ports;
 pub mod scanner;
 mod text;
 mod walk;
+pub mod watch;
 
 use std::time::Duration;
 
 pub use cgroup::Runtime;
 pub use container::{Container, Namespaces, Pod};
-pub use diff::Diff;
+pub use diff::{Changes, Diff};
 pub use error::Error;
 pub use explain::{Explanation, explain};
 pub use fault::Fault;
@@ -63,6 +64,7 @@ pub use inventory::Inventory;
 pub use listener::{Listener, Local, Protocol, Reach};
 pub use portolan_linux::{ErrorKind, ProcessId};
 pub use scanner::Scanner;
+pub use watch::{Stopper, Update, Watch, WatchOptions};
 
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -134,7 +134,11 @@ impl<'a> Search<'a> {
     }
 
     /// Takes the owners of some sockets from the scan before, without looking.
-    pub(crate) fn as_before(&mut self, sockets: impl Iterator<Item = Socket>, at: &HashMap<ProcessId, usize>) {
+    pub(crate) fn as_before(
+        &mut self,
+        sockets: impl Iterator<Item = Socket>,
+        at: &HashMap<ProcessId, usize>,
+    ) {
         for socket in sockets {
             if let Some((holder, descriptor)) = self.before.0.get(&socket)
                 && let Some(place) = at.get(holder)

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use portolan_linux::{NamespaceId, ProcessId};
 use portolan_linux::error::Escaped;
 use portolan_linux::sock_diag::{Listening, Local, Protocol};
+use portolan_linux::{NamespaceId, ProcessId};
 
 use crate::ask::Asker;
 use crate::container::{Container, Namespaces};

@@ -26,6 +26,26 @@ pub(super) fn request(family: i32, protocol: u8) -> Request {
     Request::new(BY_FAMILY, says, &[&[short(family), protocol, 0, 0], &states.to_ne_bytes(), &ANY])
 }
 
+/// For the one TCP listener with this address; `None` for what is none.
+pub(super) fn exactly(listening: &Listening) -> Option<Request> {
+    let Local::Inet(address, port) = listening.local else { return None };
+    let mut socket = ANY;
+    let (family, bytes) = match address {
+        IpAddr::V4(a) => (libc::AF_INET, a.to_ipv6_compatible().octets().to_vec().split_off(12)),
+        IpAddr::V6(a) => (libc::AF_INET6, a.octets().to_vec()),
+    };
+    // Ports (the peer's is zero), source, destination (zero), interface, and "no cookie": all ones.
+    let fields: [(usize, &[u8]); 4] =
+        [(0, &port.to_be_bytes()), (4, &bytes), (36, &listening.interface.to_ne_bytes()), (40, &[0xff; 8])];
+    for (at, field) in fields {
+        for (to, from) in socket.iter_mut().skip(at).zip(field) {
+            *to = *from;
+        }
+    }
+    let head = [short(family), TCP, 0, 0];
+    Some(Request::new(BY_FAMILY, Protocol::Tcp, &[&head, &LISTEN.to_ne_bytes(), &socket]).for_one())
+}
+
 /// `struct inet_diag_req`, the older form: it knows no family, so that TCP over IPv4 and IPv6 come in one walk.
 pub(super) fn both_families() -> Request {
     let head = [short(libc::AF_INET), 0, 0, 0];

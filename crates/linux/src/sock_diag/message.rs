@@ -45,6 +45,15 @@ impl Request {
         }
         bytes.get(..self.length).unwrap_or(&bytes).to_vec()
     }
+
+    /// For one socket and not a dump of all.
+    pub(super) fn for_one(mut self) -> Self {
+        let flags = u16::try_from(libc::NLM_F_REQUEST).unwrap_or(0);
+        for (to, from) in self.bytes.iter_mut().skip(6).zip(flags.to_ne_bytes()) {
+            *to = from;
+        }
+        self
+    }
 }
 
 /// Reads one datagram of messages; `Ok(true)` at the end of the dump, `Err` with the kernel's errno.

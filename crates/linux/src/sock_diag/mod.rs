@@ -172,6 +172,39 @@ impl Dumper {
         asked
     }
 
+    /// Whether these TCP listeners are all still there and as they were, in the namespace that the socket belongs to:
+    /// each is looked up by its address, which costs a fraction of a dump. It says nothing of others that may be there
+    /// as well. False as well when one cannot be looked up alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] after the deadline.
+    pub fn confirm(&mut self, socket: impl AsFd, known: &[Listening], deadline: Instant) -> Result<bool> {
+        if known.is_empty() {
+            return Ok(true);
+        }
+        let fd = socket.as_fd().as_raw_fd();
+        let first = self.sequence.wrapping_add(1);
+        let mut requests = Vec::new();
+        for listening in known {
+            let Some(request) = inet::exactly(listening) else { return Ok(false) };
+            self.sequence = self.sequence.wrapping_add(1);
+            requests.extend(request.with_sequence(self.sequence));
+        }
+        send(fd, &requests, MsgFlags::empty()).map_err(|e| failed(e as i32))?;
+        let mut alike = true;
+        for (number, listening) in (0_u32..).zip(known) {
+            let sequence = first.wrapping_add(number);
+            let length = self.receive(&socket, deadline)?;
+            let answer = self.buffer.get(..length).unwrap_or(&[]);
+            let mut found = None;
+            let mut each = |_, body: &[u8]| found = inet::listening(body, Protocol::Tcp);
+            // All answers are taken, so that none is left for the next question.
+            let read = message::read(answer, sequence, &mut true, &mut each);
+            alike &= read.is_ok() && found.as_ref() == Some(listening);
+        }
+        Ok(alike)
+    }
+
     fn try_ask(
         &mut self,
         socket: &impl AsFd,
@@ -227,6 +260,29 @@ impl Dumper {
         send(fd, &request.with_sequence(self.sequence), MsgFlags::empty()).map_err(|e| failed(e as i32))?;
         let mut whole = true;
         loop {
+            let length = self.receive(socket, deadline)?;
+            let answer = self.buffer.get(..length).unwrap_or(&[]);
+            let mut each = |kind: u16, body: &[u8]| {
+                into.extend(if kind == message::BY_FAMILY && body.first() == Some(&unix::FAMILY) {
+                    unix::listening(body)
+                } else {
+                    inet::listening(body, request.protocol())
+                });
+            };
+            match message::read(answer, self.sequence, &mut whole, &mut each) {
+                Ok(true) => return Ok(whole),
+                Ok(false) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
+    }
+}
+
+impl Dumper {
+    /// One datagram of the kernel.
+    fn receive(&mut self, socket: &impl AsFd, deadline: Instant) -> Result<usize> {
+        let fd = socket.as_fd().as_raw_fd();
+        loop {
             let (length, sender) = match recvfrom::<NetlinkAddr>(fd, &mut self.buffer) {
                 Err(nix::Error::EINTR) => continue,
                 // The kernel answers while it is asked, so that this is the exception.
@@ -240,21 +296,8 @@ impl Dumper {
             if Instant::now() > deadline {
                 return Err(failed(libc::EAGAIN));
             }
-            if sender.is_none_or(|s| s.pid() != 0) {
-                continue;
-            }
-            let answer = self.buffer.get(..length).unwrap_or(&[]);
-            let mut each = |kind: u16, body: &[u8]| {
-                into.extend(if kind == message::BY_FAMILY && body.first() == Some(&unix::FAMILY) {
-                    unix::listening(body)
-                } else {
-                    inet::listening(body, request.protocol())
-                });
-            };
-            match message::read(answer, self.sequence, &mut whole, &mut each) {
-                Ok(true) => return Ok(whole),
-                Ok(false) => {}
-                Err(errno) => return Err(failed(errno)),
+            if sender.is_some_and(|s| s.pid() == 0) {
+                return Ok(length);
             }
         }
     }

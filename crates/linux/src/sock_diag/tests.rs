@@ -78,3 +78,30 @@ fn a_deadline_that_passed_is_a_timeout() {
     let error = Dumper::new().ask(own(), Wanted::Tcp, past, &mut all).unwrap_err();
     assert_eq!((error.kind(), all.len()), (ErrorKind::Timeout, 0));
 }
+
+#[test]
+fn listeners_are_confirmed_one_by_one() {
+    let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
+    let v6 = TcpListener::bind("[::]:0").unwrap();
+    let mut dumper = Dumper::new();
+    let ours = |l: &TcpListener| inet(l.local_addr().unwrap());
+    let mut known = asked(&mut dumper, Wanted::Tcp);
+    known.retain(|l| [ours(&v4), ours(&v6)].contains(&l.local));
+    assert_eq!(known.len(), 2);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let socket = own();
+    assert!(dumper.confirm(&socket, &known, deadline).unwrap());
+    assert!(dumper.confirm(&socket, &[], deadline).unwrap());
+    // Another socket at the same address is not the same listener.
+    let address = v4.local_addr().unwrap();
+    drop(v4);
+    assert!(!dumper.confirm(&socket, &known, deadline).unwrap());
+    let _again = TcpListener::bind(address).unwrap();
+    assert!(!dumper.confirm(&socket, &known, deadline).unwrap());
+    // What was said before leaves nothing behind for the next question.
+    known.retain(|l| l.local == ours(&v6));
+    assert!(dumper.confirm(&socket, &known, deadline).unwrap());
+    let mut all = Vec::new();
+    dumper.ask(&socket, Wanted::Tcp, deadline, &mut all).unwrap();
+    has(&all, &ours(&v6), &v6);
+}

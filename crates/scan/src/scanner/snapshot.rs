@@ -135,7 +135,11 @@ impl Snapshot {
         };
         let names: Vec<usize> =
             group::inits(&containers, &self.processes.seen).into_iter().filter(unnamed).collect();
-        let asker = Asker { processes: &self.processes.seen, timeout: self.options.namespace_timeout };
+        let asker = Asker {
+            processes: &self.processes.seen,
+            timeout: self.options.namespace_timeout,
+            before: &self.listening,
+        };
         let answers = asker.ask(&places, which, &names, faults);
         let mut changed = false;
         for (place, name) in answers.hostnames {
@@ -176,7 +180,12 @@ impl Snapshot {
             places: &places,
             host: &self.host,
         };
-        let asker = Asker { processes: &self.processes.seen, timeout: self.options.namespace_timeout };
+        let nothing = HashMap::new();
+        let asker = Asker {
+            processes: &self.processes.seen,
+            timeout: self.options.namespace_timeout,
+            before: &nothing,
+        };
         let mut listeners =
             ports::listeners(&known, &asker, &mut self.listening, asked, &mut self.owners, faults);
         containers.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
