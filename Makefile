@@ -47,7 +47,7 @@ lint: ## formatting, clippy, documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features --document-private-items
 
 bench: ## the budgets, as ratios against peers in the same run (needs root); ONLY=files for one group
-	@sh tests/packages.sh util-linux python3 busybox-static docker.io
+	@sh tests/packages.sh util-linux iproute2 python3 busybox-static docker.io
 	@$(MAKE) --no-print-directory build
 	ONLY="$(ONLY)" PORTOLAN_HELPER=$(abspath $(HELPER)) $(CARGO) bench --bench budgets
 

@@ -1,7 +1,7 @@
 //! The budgets: each is a ratio against a peer in the same run, so that the machine's mood divides out.
 //!
 //! `make bench` runs all of them; the exit code is 1 if one is not kept. `make bench ONLY=files` runs those whose
-//! group has that name (dial, files, load, docker). Measurements of both sides take turns in short batches, and the
+//! group has that name (dial, files, load, docker, scan). Measurements of both sides take turns in short batches, and the
 //! same percentile of each is compared.
 #![allow(
     dead_code,
@@ -21,13 +21,14 @@ mod dial;
 mod docker;
 mod files;
 mod load;
+mod scan;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// A figure and its limit.
 struct Budget {
-    what: &'static str,
+    what: String,
     ours: String,
     peer: String,
     value: f64,
@@ -36,14 +37,20 @@ struct Budget {
 }
 
 impl Budget {
-    fn ratio(what: &'static str, ours: Duration, peer: Duration, limit: f64) -> Self {
+    fn ratio(what: impl Into<String>, ours: Duration, peer: Duration, limit: f64) -> Self {
         let value = ours.as_secs_f64() / peer.as_secs_f64();
-        Self { what, ours: micros(ours), peer: micros(peer), value, limit: Some(limit) }
+        Self { what: what.into(), ours: micros(ours), peer: micros(peer), value, limit: Some(limit) }
     }
 
     /// No ratio: a size.
-    fn size(what: &'static str, value: f64, unit: &str, limit: f64) -> Self {
-        Self { what, ours: format!("{value:.3} {unit}"), peer: "-".into(), value, limit: Some(limit) }
+    fn size(what: impl Into<String>, value: f64, unit: &str, limit: f64) -> Self {
+        Self {
+            what: what.into(),
+            ours: format!("{value:.3} {unit}"),
+            peer: "-".into(),
+            value,
+            limit: Some(limit),
+        }
     }
 
     fn for_comparison(self) -> Self {
@@ -56,17 +63,21 @@ impl Budget {
 }
 
 type Group = (&'static str, fn() -> Vec<Budget>);
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     ("files", files::budgets),
     ("load", load::budgets),
     ("docker", docker::budgets),
     ("dial", || dial::budgets().into()),
+    ("scan", scan::budgets),
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|a| a == "--serve") {
         dial::serve(arguments[at + 1].parse().unwrap());
+    }
+    if scan::is_child(&arguments) {
+        return ExitCode::SUCCESS;
     }
     let only = std::env::var("ONLY").unwrap_or_default();
     println!("{:<62}{:>13}{:>13}{:>9}{:>9}", "budget", "ours", "peer", "ratio", "limit");

@@ -1,0 +1,80 @@
+//! The scan, on a thousand containers of our own, against the system calls that it takes at least.
+//!
+//! The rows are measured in a process that is alone: in pid and network namespaces of its own, so that it sees the
+//! fleet and nothing else of the machine, and so that the fleet ends when it does. What must see the whole host (the
+//! kernel tells process events in the first pid namespace only) is measured outside, by [`budgets`].
+//!
+//! - `fleet.c` makes the containers, `floor.c` makes the bare system calls
+//! - `programs`: builds and runs them
+//! - `child`: one scan in a new process, or many by one scanner
+//! - `peer`: `lsns` and `ss`
+//! - `rows`: what is compared with what
+
+mod child;
+mod peer;
+mod programs;
+mod rows;
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+
+use crate::Budget;
+
+pub(crate) fn budgets() -> Vec<Budget> {
+    alone()
+}
+
+/// The rows of the process that is alone.
+fn alone() -> Vec<Budget> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--fork", "--kill-child", "--pid", "--net", "--mount-proc", "--"]);
+    let exe = std::env::current_exe().unwrap();
+    let mut alone =
+        unshare.arg(exe).arg("--scan-rows").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    alone.stdout.as_mut().unwrap().read_to_string(&mut text).unwrap();
+    // Not `wait_with_output`: that closes its input first, which ends it.
+    let status = alone.wait().unwrap();
+    assert!(status.success(), "the rows of the scan: {status}");
+    text.lines().map(parse).collect()
+}
+
+/// A row as a line of text.
+fn line(row: &Budget) -> String {
+    let limit = row.limit.map_or("-".to_owned(), |limit| limit.to_string());
+    format!("{}\t{}\t{}\t{}\t{limit}", row.what, row.ours, row.peer, row.value)
+}
+
+fn parse(line: &str) -> Budget {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let [what, ours, peer, value, limit] = fields[..] else { panic!("not a row: {line}") };
+    Budget {
+        what: what.into(),
+        ours: ours.into(),
+        peer: peer.into(),
+        value: value.parse().unwrap(),
+        limit: limit.parse().ok(),
+    }
+}
+
+/// Does what a process of ours was started for, if it was.
+pub(crate) fn is_child(arguments: &[String]) -> bool {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[1..] {
+        ["--scan-rows"] => {
+            // When the process that reads the rows is gone, so is its end of our input; and with process 1 of a pid
+            // namespace ends all that is in it.
+            std::thread::spawn(|| {
+                let _ = std::io::stdin().read(&mut [0]);
+                std::process::exit(1);
+            });
+            for row in rows::all() {
+                println!("{}", line(&row));
+            }
+        }
+        ["--scan-once"] => child::once(),
+        ["--rescan", rounds] => child::again(rounds.parse().unwrap()),
+        _ => return false,
+    }
+    true
+}
