@@ -1,4 +1,4 @@
-//! What is compared with what.
+//! What is compared with what: CPU time, where nothing else is said.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,21 +15,28 @@ const MANY: usize = 1000;
 pub(crate) fn all() -> Vec<Budget> {
     let programs = Programs::build();
     let mut rows = Vec::new();
-    rows.extend(by_hand(&programs, 10));
-    rows.extend(one_crowd(&programs));
-    let hundred = first_scan(&programs, 100, &[]);
-    let (quiet, by_hand_at_200) = {
-        let _fleet = programs.fleet(200, &[]);
-        (cpu_of_first(200), against_hand(200))
-    };
-    rows.extend(by_hand_at_200.into_iter().map(Budget::for_comparison));
-    for (holder, options) in [("its listener", &["-c", "100"][..]), ("another process", &["-c", "100", "-o"])]
     {
-        let what = format!("20,000 connections in 200 namespaces, held by {holder} / none, CPU");
-        let _fleet = programs.fleet(200, options);
-        rows.push(Budget::ratio(what, cpu_of_first(200), quiet, 1.5));
+        let _fleet = programs.fleet(10, &[]);
+        rows.push(against_hand(10).for_comparison());
     }
-    rows.extend(many(&programs, hundred));
+    {
+        let _fleet = programs.fleet(10, &["-p", "100"]);
+        let crowd = First::measure(&programs, 10, &["full"]);
+        rows.push(
+            crowd.against("first scan, 10 containers of 101 processes / the floor", 2.0).for_comparison(),
+        );
+    }
+    let hundred = {
+        let _fleet = programs.fleet(100, &[]);
+        First::measure(&programs, 100, &["full"])
+    };
+    let quiet = {
+        let _fleet = programs.fleet(200, &[]);
+        rows.push(against_hand(200).for_comparison());
+        First::measure(&programs, 200, &["full"])
+    };
+    rows.extend(connected(&programs, &quiet));
+    rows.extend(many(&programs, &hundred));
     rows.extend(named(&programs));
     rows
 }
@@ -58,6 +65,20 @@ impl First {
         let of = |figures: &[Figures]| median(figures.iter().map(Figures::cpu).collect());
         (of(&self.ours), of(&self.floor))
     }
+
+    fn against(&self, what: &str, limit: f64) -> Budget {
+        let (ours, floor) = self.cpu();
+        Budget::ratio(what, ours, floor, limit)
+    }
+
+    /// How many times the CPU time of another this takes, for us, and for comparison for the floor.
+    fn grown(&self, other: &Self, what: &str, limit: f64) -> [Budget; 2] {
+        let ((ours, floor), (before, floor_before)) = (self.cpu(), other.cpu());
+        [
+            Budget::ratio(what, ours, before, limit),
+            Budget::ratio("  the same growth of the floor", floor, floor_before, limit).for_comparison(),
+        ]
+    }
 }
 
 fn listeners_of(count: usize) -> u64 {
@@ -73,59 +94,46 @@ fn seen_whole(figures: Figures, count: usize) -> Figures {
     figures
 }
 
-fn first_scan(programs: &Programs, count: usize, options: &[&str]) -> Duration {
-    let _fleet = programs.fleet(count, options);
-    cpu_of_first(count)
-}
-
-fn cpu_of_first(count: usize) -> Duration {
-    median((0..TURNS).map(|_| seen_whole(ours(&["--scan-once"]), count).cpu()).collect())
-}
-
 /// A first scan, wall, against `lsns` and `ss`, which goes once.
-fn against_hand(count: usize) -> Option<Budget> {
+fn against_hand(count: usize) -> Budget {
     let walls = (0..TURNS).map(|_| seen_whole(ours(&["--scan-once"]), count).wall()).collect();
     let (peer, found) = peer::lsns_and_ss();
     assert_eq!(found, listeners_of(count), "lsns and ss do not see the fleet");
-    let what = format!("first scan of {count} containers / lsns and nsenter ss, wall");
-    Some(Budget::ratio(what, median(walls), peer, 1.0 / 12.0))
+    let what = format!("first scan, {count} containers / lsns, ss in each, wall");
+    Budget::ratio(what, median(walls), peer, 1.0 / 12.0)
 }
 
-fn by_hand(programs: &Programs, count: usize) -> Option<Budget> {
-    let _fleet = programs.fleet(count, &[]);
-    against_hand(count).map(Budget::for_comparison)
+/// 20,000 established connections, held by the process that listens, and by another one.
+fn connected(programs: &Programs, quiet: &First) -> Vec<Budget> {
+    let mut rows = Vec::new();
+    for (what, options) in [
+        ("first scan, 200 containers with 20,000 connections / none", &["-c", "100"][..]),
+        ("first scan, the same, in a process that does not listen / none", &["-c", "100", "-o"]),
+    ] {
+        let _fleet = programs.fleet(200, options);
+        rows.extend(First::measure(programs, 200, &["full"]).grown(quiet, what, 1.5));
+    }
+    rows
 }
 
-/// Many processes that have the few namespaces in common.
-fn one_crowd(programs: &Programs) -> Option<Budget> {
-    let _fleet = programs.fleet(10, &["-p", "100"]);
-    let (ours, floor) = First::measure(programs, 10, &["full"]).cpu();
-    let what = "first scan of 1,010 processes in 10 containers / the floor, CPU";
-    Some(Budget::ratio(what, ours, floor, 2.0).for_comparison())
-}
-
-fn many(programs: &Programs, hundred: Duration) -> Vec<Budget> {
+fn many(programs: &Programs, hundred: &First) -> Vec<Budget> {
     let _fleet = programs.fleet(MANY, &[]);
     let first = First::measure(programs, MANY, &["full"]);
-    let (cpu, floor) = first.cpu();
-    let peak = first.ours.iter().map(|figures| figures.get("peak")).max().unwrap();
-    let mut rows = vec![Budget::ratio("first scan of 1,000 containers / the floor, CPU", cpu, floor, 2.0)];
-    let (cpu_again, one_dump) = First::measure(programs, MANY, &["-1", "full"]).cpu();
-    rows.push(
-        Budget::ratio("  the same / a floor that asks for v4 and v6 at once", cpu_again, one_dump, 2.0)
-            .for_comparison(),
-    );
+    let at_once = First::measure(programs, MANY, &["-1", "full"]);
     let by_proc = programs.floor(&["proc"]);
     assert_eq!(by_proc.get("listeners"), listeners_of(MANY), "{by_proc:?}");
-    rows.push(
-        Budget::ratio("  the same / one that reads /proc/PID/net/tcp instead", cpu_again, by_proc.cpu(), 1.0)
+    let mut rows = vec![
+        first.against("first scan, 1,000 containers / the floor", 2.0),
+        at_once.against("  the same / a floor that dumps v4 and v6 at once", 2.0).for_comparison(),
+        Budget::ratio("  the same / one that reads /proc/PID/net/tcp", first.cpu().0, by_proc.cpu(), 1.0)
             .for_comparison(),
-    );
-    rows.extend(against_hand(MANY));
+        against_hand(MANY),
+    ];
     rows.extend(rescan(programs));
-    rows.push(Budget::ratio("first scan of 1,000 containers / of 100, CPU", cpu, hundred, 11.0));
+    rows.extend(first.grown(hundred, "first scan, 1,000 containers / 100", 11.0));
+    let peak = first.ours.iter().map(|figures| figures.get("peak")).max().unwrap();
     let peak = f64::from(u32::try_from(peak).unwrap()) / 1024.0;
-    rows.push(Budget::size("peak resident memory, first scan of 1,000 containers", peak, "MiB", 24.0));
+    rows.push(Budget::size("peak resident memory, first scan, 1,000 containers", peak, "MiB", 24.0));
     rows
 }
 
@@ -140,7 +148,7 @@ fn rescan(programs: &Programs) -> Vec<Budget> {
     let cpu = median(cpus);
     let at_once = "  the same / dumps of v4 and v6 at once";
     vec![
-        Budget::ratio("rescan of 1,000 containers / the dumps alone, CPU", cpu, median(floors), 1.4),
+        Budget::ratio("rescan, 1,000 containers, no change / dumps v4 and v6", cpu, median(floors), 1.4),
         Budget::ratio(at_once, cpu, median(one_dump), 1.4).for_comparison(),
     ]
 }
@@ -152,8 +160,8 @@ fn named(programs: &Programs) -> Vec<Budget> {
         return Vec::new();
     };
     let _fleet = programs.fleet(MANY, &["-g", cgroups.0.to_str().unwrap()]);
-    let (ours, floor) = First::measure(programs, MANY, &["full"]).cpu();
-    vec![Budget::ratio("first scan of 1,000, identity by cgroup / the floor, CPU", ours, floor, 2.0)]
+    let named = First::measure(programs, MANY, &["full"]);
+    vec![named.against("first scan, 1,000 containers named by cgroup / the floor", 2.0)]
 }
 
 /// A directory of cgroup2 for a fleet, which removes its own cgroups in it.
