@@ -123,7 +123,8 @@ static const char *cgroup_of(int number) {
 static pid_t start(int number) {
     /* struct clone_args of linux/sched.h, which older headers do not have whole. */
     struct {
-        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+            cgroup;
     } arguments = {.flags = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS, .exit_signal = SIGCHLD};
     int cgroup = -1;
     if (cgroups) {

@@ -271,7 +271,7 @@ int main(int argc, char **argv) {
         }
         used = median(cpus, rounds), took = median(walls, rounds);
     }
-    printf("cpu=%ld wall=%ld processes=%lu namespaces=%lu listeners=%lu sockets=%lu\n", used, took, processes, namespaces,
-           listeners, sockets);
+    printf("cpu=%ld wall=%ld processes=%lu namespaces=%lu listeners=%lu sockets=%lu\n", used, took, processes,
+           namespaces, listeners, sockets);
     return 0;
 }
