@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use portolan::Inventory;
-use portolan_scan::{ScanOptions, scan};
+use portolan_scan::{ScanOptions, Scanner, scan};
 
 use super::programs::median;
 
@@ -33,8 +33,8 @@ pub(crate) fn again(rounds: usize) {
 
 /// A scanner that keeps what cannot have changed.
 fn scanner() -> impl FnMut() -> Inventory {
-    let options = ScanOptions::default();
-    move || scan(&options).unwrap()
+    let mut scanner = Scanner::new(ScanOptions::default());
+    move || scanner.scan().unwrap()
 }
 
 /// User and system time of this process.
