@@ -11,7 +11,7 @@ use crate::cgroup::{Kind, Runtime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Container {
-    /// The runtime, as far as the cgroup's path or a runtime's own record tells; [`Runtime::Unknown`] when only the
+    /// The runtime, as far as monitors, cgroup, mounts or a runtime's own record tell; [`Runtime::Unknown`] when only the
     /// namespaces, or an id without a runtime's name, tell that it is a container.
     pub runtime: Runtime,
     /// Workload, sandbox of a pod, or a confined application.
@@ -33,8 +33,10 @@ pub struct Container {
     pub namespaces: Namespaces,
     /// How many processes it has.
     pub processes: usize,
-    /// Why it is a container, as a sentence.
-    pub evidence: String,
+    /// Why it is a container and who it is, as clauses, the most trusted first.
+    pub evidence: Vec<String>,
+    /// Whether its id stands where a user could have made it.
+    pub(crate) claimed: bool,
 }
 
 /// A Kubernetes pod.

@@ -6,7 +6,8 @@ use portolan_linux::{Home, Process};
 use crate::cgroup::{Classification, Runtime, classify};
 use crate::container::Namespaces;
 use crate::fault::Faults;
-use crate::{Error, Result, group, walk};
+use crate::scanner::snapshot::Snapshot;
+use crate::{Error, Result, ScanOptions, walk};
 
 /// What is known of a process, and what follows.
 #[derive(Debug, Clone)]
@@ -61,19 +62,26 @@ pub fn explain(process: &Process) -> Result<Explanation> {
         sentences.push(format!("its {what} namespace is {same} ({own})"));
     }
     // The others decide as well: a process can belong to a container by the company it keeps.
-    let processes = walk::processes(&mut walk::Judged::default(), &mut Faults::default())?.seen;
-    let (mut containers, membership) = group::containers(&processes, &host);
-    let place = processes.iter().position(|seen| seen.id() == process.id());
-    let at = place.and_then(|place| membership.get(place).copied().flatten());
-    let container = at.filter(|at| *at < containers.len()).map(|at| containers.swap_remove(at));
+    let mut snapshot = Snapshot::new(ScanOptions::default());
+    snapshot.processes()?;
+    let container = snapshot.container_of(process.id());
+    if let Some(c) = &container {
+        let whose = if c.init.pid == pid { "it" } else { "its container's first process" };
+        sentences.push(format!("of {whose}, pid {}, is known:", c.init.pid));
+        sentences.extend(c.evidence.iter().map(|clause| format!("- {clause}")));
+        if c.claimed {
+            sentences
+                .push("- a user could have made that name: it is believed of that user's own".to_owned());
+        }
+    }
     sentences.push(match &container {
         Some(c) if c.runtime == Runtime::Unknown => {
-            format!(
-                "so it belongs to a container of unknown runtime, {}: of its first process, {}, {}",
-                c.id, c.init.pid, c.evidence
-            )
+            format!("so it belongs to a container of unknown runtime, {}", c.id)
         }
-        Some(c) => format!("so it belongs to the {} container {}", c.runtime, c.id),
+        Some(c) => {
+            let name = c.name.as_ref().map(|name| format!(", called {name}")).unwrap_or_default();
+            format!("so it belongs to the {} container {}{name}", c.runtime, c.id)
+        }
         None => "so it belongs to the host".to_owned(),
     });
     let container = container.map(|c| c.id);

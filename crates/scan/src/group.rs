@@ -7,15 +7,18 @@
 
 use std::collections::HashMap;
 
-use portolan_linux::error::Escaped;
 use portolan_linux::{NamespaceId, ProcessId};
 
 use crate::cgroup::{Classification, Kind, Runtime};
 use crate::container::{Container, Namespaces, Pod};
+use crate::identity::{self, Claim};
 use crate::walk::Seen;
 
+/// What tells containers of one cgroup apart: the runtime and the id, and if a user could have made that cgroup, who.
+type Name<'a> = (Runtime, &'a String, Claim);
+
 /// The runtime and the id that a process's cgroup names.
-fn named<'a>(process: &'a Seen, host: &Namespaces) -> Option<(Runtime, &'a String)> {
+fn named<'a>(process: &'a Seen, host: &Namespaces) -> Option<Name<'a>> {
     let cgroup: &Classification = &process.cgroup;
     let id = cgroup.container_id.as_ref().or(cgroup.name.as_ref())?;
     let certain = match cgroup.runtime {
@@ -27,7 +30,9 @@ fn named<'a>(process: &'a Seen, host: &Namespaces) -> Option<(Runtime, &'a Strin
         }
         _ => true,
     };
-    (certain && cgroup.is_container()).then_some((cgroup.runtime, id))
+    let claim = identity::claim(process);
+    // Below a user's manager, only processes of that user were put there by the one who chose the name.
+    (certain && cgroup.is_container() && claim != Claim::Foreign).then_some((cgroup.runtime, id, claim))
 }
 
 /// Whether a process's namespaces make it part of a container, and why.
@@ -49,7 +54,7 @@ fn apart(process: &Seen, host: &Namespaces) -> Option<&'static str> {
 /// The containers, and for each process (by its place in the list) the place of its container.
 pub(crate) fn containers(processes: &[Seen], host: &Namespaces) -> (Vec<Container>, Vec<Option<usize>>) {
     let mut groups = Groups { host, containers: Vec::new(), membership: vec![None; processes.len()] };
-    let mut by_cgroup: HashMap<(Runtime, &String), usize> = HashMap::new();
+    let mut by_cgroup: HashMap<Name<'_>, usize> = HashMap::new();
     let mut by_namespace: HashMap<NamespaceId, usize> = HashMap::new();
     for (place, process) in processes.iter().enumerate() {
         if let Some(key) = named(process, host) {
@@ -95,18 +100,24 @@ struct Groups<'a> {
 }
 
 impl Groups<'_> {
-    fn start_named(&mut self, (runtime, id): (Runtime, &String), process: &Seen) -> usize {
+    fn start_named(&mut self, (runtime, id, _): Name<'_>, process: &Seen) -> usize {
         let cgroup = &process.cgroup;
-        let evidence = format!("its cgroup {} says so: {}", Escaped(&cgroup.path), cgroup.rule);
-        self.start(runtime, cgroup.kind, id.clone(), evidence, process)
+        self.start(runtime, cgroup.kind, id.clone(), identity::of_cgroup(process), process)
     }
 
     /// Its id and evidence are known when its first process is.
     fn start_nameless(&mut self, process: &Seen) -> usize {
-        self.start(Runtime::Unknown, Kind::Container, String::new(), String::new(), process)
+        self.start(Runtime::Unknown, Kind::Container, String::new(), Vec::new(), process)
     }
 
-    fn start(&mut self, runtime: Runtime, kind: Kind, id: String, evidence: String, process: &Seen) -> usize {
+    fn start(
+        &mut self,
+        runtime: Runtime,
+        kind: Kind,
+        id: String,
+        evidence: Vec<String>,
+        process: &Seen,
+    ) -> usize {
         let cgroup = &process.cgroup;
         // A bare OCI runtime's container often has a cgroup of its name, and nothing more.
         let name = cgroup.name.as_ref().or(cgroup.container_id.as_ref().filter(|named| **named != id));
@@ -122,6 +133,7 @@ impl Groups<'_> {
             namespaces: process.namespaces,
             processes: 0,
             evidence,
+            claimed: identity::claim(process) != Claim::None,
         });
         self.containers.len().saturating_sub(1)
     }
@@ -139,7 +151,7 @@ impl Groups<'_> {
                 container.init = process.id();
                 container.namespaces = process.namespaces;
                 if let Some(why) = why.filter(|_| container.id.is_empty()) {
-                    container.evidence = format!("{why}, and its cgroup names no runtime");
+                    container.evidence = identity::of_namespaces(why);
                 }
             }
         }

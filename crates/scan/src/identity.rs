@@ -1,70 +1,310 @@
-//! Who a container is: names, image and pod, beyond what its cgroup says.
+//! Who a container is: weighed from what its monitor, its cgroup, its mounts, its variables and its runtime's records
+//! say.
+//!
+//! The cheap and trusted is asked first, and the rest only as long as something is missing: most containers are known
+//! by their cgroup and one record. What was found out is kept as long as the container's first process lives and the
+//! record that told it does not change; but not while the container is so young that its runtime may still be at work.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use portolan_linux::ProcessId;
 use portolan_linux::error::Escaped;
+use portolan_linux::{Process, ProcessId, process};
 
-use crate::cgroup::Runtime;
+use crate::cgroup::{Kind, Runtime};
 use crate::container::{Container, Namespaces};
+use crate::evidence::monitor::{Keeper, Monitor, fits_program, may_speak};
+use crate::evidence::verdict::{Verdict, verdict};
+use crate::evidence::{Trust, cgroup, environment, mounts};
 use crate::fault::Faults;
+use crate::records::stamp::Stamp;
+use crate::records::view::View;
+use crate::records::{Found, Question, Records, Source};
 use crate::walk::Seen;
-use crate::{conmon, docker};
+
+/// A container older than this is what its runtime meant it to be.
+const SETTLED: Duration = Duration::from_secs(5);
+/// So far up the tree of processes is looked for a monitor.
+const GENERATIONS: usize = 16;
 
 /// What was found out about containers in the scans before.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered;
+pub(crate) struct Remembered(HashMap<Key, Known>);
+
+/// A container as it was grouped, and its first process.
+type Key = (String, ProcessId);
+
+#[derive(Debug, Clone)]
+struct Known {
+    verdict: Option<Verdict>,
+    /// The record that told, and its state then.
+    source: Option<Source>,
+}
 
 /// The host as the containers are in it.
 pub(crate) struct Scene<'a> {
     pub(crate) processes: &'a [Seen],
-    pub(crate) membership: &'a [Option<usize>],
     /// The places of the containers' first processes.
     pub(crate) inits: &'a [usize],
     pub(crate) host: &'a Namespaces,
     pub(crate) hostnames: &'a HashMap<ProcessId, Option<Vec<u8>>>,
 }
 
+/// Adds to the containers what is known of them. What is no longer there is forgotten.
 pub(crate) fn describe(
     containers: &mut [Container],
     scene: &Scene<'_>,
-    _remembered: &mut Remembered,
+    remembered: &mut Remembered,
     faults: &mut Faults,
 ) {
-    let names = conmon::Names::of(scene.processes, scene.host);
+    let before = std::mem::take(&mut remembered.0);
+    let mut enquiry = Enquiry::new(scene);
     for (container, init) in containers.iter_mut().zip(scene.inits) {
-        container.hostname = scene
-            .hostnames
-            .get(&container.init)
-            .and_then(Option::as_ref)
-            .map(|name| Escaped(name).to_string());
+        let hostname = scene.hostnames.get(&container.init).and_then(Option::as_ref);
+        container.hostname = hostname.map(|name| Escaped(name).to_string());
         let Some(seen) = scene.processes.get(*init) else { continue };
-        if !matches!(container.runtime, Runtime::Podman | Runtime::CriO | Runtime::Docker | Runtime::Unknown)
-        {
-            continue;
-        }
-        if container.runtime == Runtime::Unknown && container.id.starts_with("ns-") {
-            continue;
-        }
-        let process = match seen.trace.follow() {
-            Ok(process) => process,
-            Err(error) => {
-                faults.of_pid("reopen", container.init.pid, &error);
-                continue;
-            }
+        let key = (container.id.clone(), container.init);
+        let known = match before.get(&key).filter(|known| known.is_current()) {
+            Some(known) => known.clone(),
+            None => match enquiry.about(container, seen) {
+                Ok(known) => known,
+                Err(error) => {
+                    faults.of_pid("find out who it is", container.init.pid, &error);
+                    continue;
+                }
+            },
         };
-        if matches!(container.runtime, Runtime::Podman | Runtime::CriO) && container.name.is_none() {
-            container.name = names.of_container(&container.id, &process);
+        if let Some(verdict) = &known.verdict {
+            apply(container, verdict);
         }
-        if matches!(container.runtime, Runtime::Docker | Runtime::Unknown)
-            && let Some(record) = docker::record(&container.id, &process)
-        {
-            if container.runtime == Runtime::Unknown {
-                container.runtime = Runtime::Docker;
-                container.evidence.push_str("; Docker has a record of it");
-            }
-            container.name = record.name.or(container.name.take());
-            container.image = record.image;
+        if enquiry.is_settled(container.init) {
+            remembered.0.insert(key, known);
         }
     }
+    tell_apart(containers);
+}
+
+impl Known {
+    fn is_current(&self) -> bool {
+        // A record that was found through another process's root cannot be looked at again without it.
+        self.source.as_ref().is_none_or(|s| s.path == s.seen && Stamp::of(&s.path) == Some(s.stamp))
+    }
+}
+
+fn apply(container: &mut Container, verdict: &Verdict) {
+    // The name of a directory that many can share is a name at most.
+    let id = verdict.id.as_ref().filter(|_| verdict.trust != Trust::Guess);
+    if verdict.runtime != Runtime::Unknown {
+        container.runtime = verdict.runtime;
+    }
+    if let Some(kind) = verdict.kind {
+        container.kind = kind;
+    }
+    if let Some(id) = id {
+        container.id.clone_from(id);
+        container.claimed = verdict.trust <= Trust::User;
+    }
+    if verdict.name.is_some() {
+        container.name.clone_from(&verdict.name);
+    }
+    container.image.clone_from(&verdict.image);
+    container.pod.clone_from(&verdict.pod);
+    if id.is_some() {
+        container.evidence.clone_from(&verdict.says);
+    } else {
+        container.evidence.extend(verdict.says.iter().cloned());
+    }
+}
+
+/// Two containers of one id: who has less right to it is called by its user or namespaces as well.
+fn tell_apart(containers: &mut [Container]) {
+    let mut first: HashMap<String, usize> = HashMap::new();
+    for place in 0..containers.len() {
+        let Some(this) = containers.get(place) else { continue };
+        let Some(other) = first.get(&this.id).copied() else {
+            first.insert(this.id.clone(), place);
+            continue;
+        };
+        // A forger comes later than whom he copies.
+        let older = |at: usize| containers.get(at).map(|c| (c.claimed, c.init.start_time, c.init.pid));
+        let loser = if older(other) <= older(place) { place } else { other };
+        first.insert(this.id.clone(), if loser == place { other } else { place });
+        if let Some(loser) = containers.get_mut(loser) {
+            let said = format!("another container has the id {} with better right", loser.id);
+            loser.evidence.push(said);
+            loser.id = format!("{}@{}", loser.id, loser.namespaces.mnt);
+        }
+    }
+}
+
+/// One round of questions.
+struct Enquiry<'a> {
+    scene: &'a Scene<'a>,
+    /// Places of processes by their number, made when first needed.
+    by_pid: Option<HashMap<i32, usize>>,
+    monitors: HashMap<i32, Option<(Monitor, Keeper)>>,
+    records: Option<Records>,
+    /// Start times up to this are of processes that have settled.
+    settled: Option<u64>,
+}
+
+impl<'a> Enquiry<'a> {
+    fn new(scene: &'a Scene<'a>) -> Self {
+        let settled = process::uptime()
+            .and_then(|(now, second)| now.checked_sub(second.checked_mul(SETTLED.as_secs())?));
+        Self { scene, by_pid: None, monitors: HashMap::new(), records: None, settled }
+    }
+
+    fn is_settled(&self, init: ProcessId) -> bool {
+        self.settled.is_some_and(|settled| init.start_time <= settled)
+    }
+
+    fn about(&mut self, container: &Container, init: &Seen) -> portolan_linux::Result<Known> {
+        let process = init.trace.follow()?;
+        let owner = init.trace.owner();
+        let mut evidence = Vec::new();
+        let uid_map = || process.id_maps().map(|(uids, _)| uids).unwrap_or_default();
+        let delegate = cgroup::delegate(&init.cgroup);
+        let map = if delegate.is_some_and(|user| user != owner) { uid_map() } else { Vec::new() };
+        evidence.extend(cgroup::evidence(&init.cgroup, owner, &map));
+        let monitor = self.monitor_of(init);
+        let monitor = monitor.filter(|(_, keeper)| {
+            keeper.user == 0 || keeper.user == owner || may_speak(keeper.user, owner, &uid_map())
+        });
+        if let Some((monitor, keeper)) = &monitor {
+            evidence.push(monitor.evidence(*keeper));
+        }
+        let mut so_far = verdict(evidence.clone());
+        let mut mount_info = None;
+        let apart = init.namespaces.mnt != self.scene.host.mnt;
+        if apart && is_lacking(so_far.as_ref()) {
+            let text = process.mount_info().unwrap_or_default();
+            evidence.extend(mounts::marks(&text).and_then(mounts::Marks::evidence));
+            mount_info = Some(text);
+            so_far = verdict(evidence.clone());
+        }
+        if so_far.as_ref().is_none_or(|v| v.runtime == Runtime::Unknown)
+            && let Ok(text) = process.environment()
+        {
+            evidence.extend(environment::environment(&text).and_then(|e| e.evidence()));
+            so_far = verdict(evidence.clone());
+        }
+        let found =
+            self.recorded(container, so_far.as_ref(), monitor.as_ref(), &process, mount_info.as_deref());
+        let id = so_far.as_ref().and_then(|v| v.id.clone()).or_else(|| found.id.clone());
+        if let Some(id) = id {
+            evidence.extend(found.evidence(&id));
+        }
+        let verdict = verdict(evidence);
+        Ok(Known { verdict, source: found.source })
+    }
+
+    fn recorded(
+        &mut self,
+        container: &Container,
+        so_far: Option<&Verdict>,
+        monitor: Option<&(Monitor, Keeper)>,
+        init: &Process,
+        mount_info: Option<&[u8]>,
+    ) -> Found {
+        let keeper = monitor.and_then(|(_, keeper)| Process::open(keeper.pid).ok());
+        let user = monitor.map(|(_, keeper)| keeper.user).filter(|user| *user != 0);
+        let question = Question {
+            runtime: so_far.map_or(Runtime::Unknown, |v| v.runtime),
+            id: so_far.and_then(|v| v.id.as_deref().or(v.name.as_deref())).unwrap_or(&container.id),
+            monitor: monitor.map(|(monitor, _)| monitor),
+            keeper: keeper.as_ref(),
+            init,
+            mount_info,
+            user,
+        };
+        // A daemon that has another view of the host, as one that runs in a container of its own, names paths there.
+        let elsewhere = keeper.as_ref().filter(|_| {
+            let seen = monitor.and_then(|(_, keeper)| self.place_of(keeper.pid));
+            seen.and_then(|place| self.scene.processes.get(place))
+                .is_some_and(|seen| seen.namespaces.mnt != self.scene.host.mnt)
+        });
+        if let Some(view) = elsewhere.and_then(|process| View::of(process).ok()) {
+            return Records::new(view).of(&question);
+        }
+        self.records.get_or_insert_with(|| Records::new(View::own())).of(&question)
+    }
+
+    /// The nearest monitor above a container's first process.
+    fn monitor_of(&mut self, init: &Seen) -> Option<(Monitor, Keeper)> {
+        let mut parent = init.trace.stat().parent;
+        for _ in 0..GENERATIONS {
+            let seen = self.place_of(parent).and_then(|place| self.scene.processes.get(place))?;
+            if Monitor::is_likely(seen.command())
+                && let Some(found) = self.read_monitor(seen)
+            {
+                return Some(found);
+            }
+            parent = seen.trace.stat().parent;
+        }
+        None
+    }
+
+    fn place_of(&mut self, pid: i32) -> Option<usize> {
+        let processes = self.scene.processes;
+        let by_pid = self.by_pid.get_or_insert_with(|| {
+            processes.iter().enumerate().map(|(at, seen)| (seen.id().pid, at)).collect()
+        });
+        by_pid.get(&pid).copied()
+    }
+
+    fn read_monitor(&mut self, seen: &Seen) -> Option<(Monitor, Keeper)> {
+        let host = self.scene.host;
+        let read = || {
+            let process = seen.trace.follow().ok()?;
+            let monitor = Monitor::parse(&process.command_line().ok()?)?;
+            let program = process.program().is_ok_and(|file| fits_program(&monitor, &file));
+            let inside = seen.namespaces.pid != host.pid;
+            let keeper = Keeper { pid: seen.id().pid, user: seen.trace.owner(), program, inside };
+            Some((monitor, keeper))
+        };
+        self.monitors.entry(seen.id().pid).or_insert_with(read).clone()
+    }
+}
+
+/// Whether mounts could tell what is not known yet.
+fn is_lacking(so_far: Option<&Verdict>) -> bool {
+    so_far.is_none_or(|v| {
+        let in_pod = v.pod.is_some() || v.sandbox.is_some() || v.runtime == Runtime::Kubernetes;
+        v.runtime == Runtime::Unknown
+            || v.id.is_none()
+            || in_pod && v.name.is_none() && v.kind != Some(Kind::Sandbox)
+    })
+}
+
+/// Evidence that only the namespaces give.
+pub(crate) fn of_namespaces(why: &str) -> Vec<String> {
+    vec![why.to_owned(), "its cgroup names no runtime".to_owned()]
+}
+
+/// What a cgroup alone says, before anybody else was asked.
+pub(crate) fn of_cgroup(seen: &Seen) -> Vec<String> {
+    let cgroup = &seen.cgroup;
+    vec![format!("its cgroup {} says so: {}", Escaped(&cgroup.path), cgroup.rule)]
+}
+
+/// Whether a process's cgroup names a container in a place where its own user could have made the name, or where that
+/// user is not the one.
+pub(crate) fn claim(seen: &Seen) -> Claim {
+    match cgroup::delegate(&seen.cgroup) {
+        None => Claim::None,
+        Some(user) if user == seen.trace.owner() => Claim::Own(user),
+        Some(_) => Claim::Foreign,
+    }
+}
+
+/// Whether a user could have made a container's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Claim {
+    /// Only root could.
+    None,
+    /// This user, whose process it is.
+    Own(u32),
+    /// One whose process it is not.
+    Foreign,
 }

@@ -109,7 +109,8 @@ mod tests {
             init: ProcessId { pid: 1, start_time: 1 },
             namespaces,
             processes: 1,
-            evidence: String::new(),
+            evidence: Vec::new(),
+            claimed: false,
         };
         Inventory {
             host: namespaces,

@@ -14,7 +14,7 @@
 //! for container in &chart.containers {
 //!     println!("{} {} (pid {})", container.runtime, container.id, container.init.pid);
 //!     for listener in chart.listeners_of(&container.id) {
-//!         println!("  {}:{} {:?}", listener.address, listener.port, listener.reach);
+//!         println!("  {} {} {}", listener.protocol, listener.place(), listener.reach);
 //!     }
 //! }
 //! # Ok::<(), portolan_scan::Error>(())
@@ -25,17 +25,20 @@
 //! - [`container`], [`listener`], [`fault`]: its parts
 //! - [`cgroup`]: what a cgroup's path says
 //! - [`mod@explain`]: why a process belongs to its container
-//! - `walk` (the processes), `group` (into containers), `ports` (the listeners), `docker`, `conmon` (names from
-//!   their records)
+//! - [`scanner`], [`watch`], [`diff`]: scans in a row, and what changes between them
+//! - `walk` (the processes), `group` (into containers)
+//! - `identity`: who a container is; `evidence` (what tells, and how far it is believed), `records` (the files that
+//!   runtimes keep)
+//! - `places`, `held` (the network namespaces), `ask`, `text` (what they say), `ports`, `owners` (listeners, and whose
+//!   they are)
 #![forbid(unsafe_code)]
 
 mod ask;
 pub mod cgroup;
-mod conmon;
 pub mod container;
 pub mod diff;
-mod docker;
 pub mod error;
+mod evidence;
 pub mod explain;
 pub mod fault;
 mod group;
@@ -43,10 +46,10 @@ mod held;
 mod identity;
 pub mod inventory;
 pub mod listener;
-mod mounts;
 mod owners;
 mod places;
 mod ports;
+mod records;
 pub mod scanner;
 mod text;
 mod walk;

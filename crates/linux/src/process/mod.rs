@@ -242,6 +242,25 @@ impl Process {
         self.read("cmdline", 8192)
     }
 
+    /// The variables that the program was started with, ended by NUL, at most 128 KiB of them. They hold secrets: look
+    /// for what is wanted, and keep nothing else. The process can have rewritten them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TargetGone`], or [`ErrorKind::MissingPrivilege`] without `CAP_SYS_PTRACE` over the process.
+    pub fn environment(&self) -> Result<Vec<u8>> {
+        self.read("environ", CAP)
+    }
+
+    /// The path of the program that the process executes, as its own mount namespace names it, and ` (deleted)` after
+    /// it when that file was replaced.
+    ///
+    /// # Errors
+    /// As [`environment`](Self::environment).
+    pub fn program(&self) -> Result<Vec<u8>> {
+        let link = readlinkat(&self.directory, "exe").map_err(|e| self.denied("read the program", os(e)))?;
+        Ok(std::os::unix::ffi::OsStringExt::into_vec(link))
+    }
+
     /// The texts of `/proc/PID/uid_map` and `gid_map` (`user_namespaces(7)`), at most 128 KiB each.
     ///
     /// # Errors
@@ -286,6 +305,24 @@ pub fn all() -> Result<Vec<i32>> {
         }
     }
     Ok(pids)
+}
+
+/// The time since boot in the unit of [`ProcessId::start_time`], and how many of those are a second: what says how old
+/// a process is. `None` when the kernel does not tell.
+///
+/// ```
+/// use portolan_linux::{Process, process};
+///
+/// let (now, second) = process::uptime().expect("the kernel tells");
+/// let me = Process::open(std::process::id().cast_signed())?;
+/// println!("I am {} s old", (now - me.id().start_time) / second);
+/// # Ok::<(), portolan_linux::Error>(())
+/// ```
+#[must_use]
+pub fn uptime() -> Option<(u64, u64)> {
+    let second = u64::try_from(nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??).ok()?;
+    let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?;
+    Some((u64::try_from(up.tv_sec()).ok()?.checked_mul(second)?, second))
 }
 
 /// `/proc/PID`, as it is now.

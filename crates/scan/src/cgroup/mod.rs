@@ -16,7 +16,7 @@ mod host;
 mod kubernetes;
 mod lines;
 mod machines;
-mod names;
+pub(crate) mod names;
 mod platforms;
 mod runtimes;
 mod systemd;
@@ -28,7 +28,7 @@ use std::fmt;
 
 use lines::{Line, Path, Place};
 
-/// The container runtime that a cgroup path names, as far as the text alone can tell.
+/// The container runtime that a cgroup path names, as far as the text alone can tell; or that other evidence names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Runtime {
@@ -72,6 +72,14 @@ pub enum Runtime {
     Flatpak,
     /// A snap application.
     Snap,
+    /// gVisor, where it says so itself.
+    GVisor,
+    /// A program that bubblewrap confines.
+    Bubblewrap,
+    /// runc without an engine above it.
+    Runc,
+    /// crun without an engine above it.
+    Crun,
     /// A container is likely, but its runtime is not in the path.
     Unknown,
     /// The text says nothing at all.
@@ -105,6 +113,10 @@ impl Runtime {
             Self::Apptainer => "apptainer",
             Self::Flatpak => "flatpak",
             Self::Snap => "snap",
+            Self::GVisor => "gvisor",
+            Self::Bubblewrap => "bubblewrap",
+            Self::Runc => "runc",
+            Self::Crun => "crun",
             Self::Unknown => "unknown",
             Self::None => "none",
             Self::Host => "host",

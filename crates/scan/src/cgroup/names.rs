@@ -4,11 +4,11 @@
 const MAX_NAME: usize = 255;
 
 /// An id of Docker's making: exactly 64 lower hexadecimal digits; 12, 63 or 65 are something else.
-pub(super) fn is_id(text: &[u8]) -> bool {
+pub(crate) fn is_id(text: &[u8]) -> bool {
     is_hex(text, 64)
 }
 
-pub(super) fn is_hex(text: &[u8], digits: usize) -> bool {
+pub(crate) fn is_hex(text: &[u8], digits: usize) -> bool {
     text.len() == digits && text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -17,12 +17,12 @@ pub(super) fn is_digits(text: &[u8]) -> bool {
 }
 
 /// `8-4-4-4-12` hexadecimal digits.
-pub(super) fn is_uuid(text: &[u8]) -> bool {
+pub(crate) fn is_uuid(text: &[u8]) -> bool {
     is_grouped(text, b'-', &[8, 4, 4, 4, 12])
 }
 
 /// The handle of a Cloud Foundry application: a UUID that ends after 28 characters.
-pub(super) fn is_short_uuid(text: &[u8]) -> bool {
+pub(crate) fn is_short_uuid(text: &[u8]) -> bool {
     is_grouped(text, b'-', &[8, 4, 4, 4, 4])
 }
 
@@ -38,7 +38,7 @@ pub(super) fn is_build_step(text: &[u8]) -> bool {
 }
 
 /// What runc, crun and containerd take as an id of the user's choice.
-pub(super) fn is_free_id(text: &[u8]) -> bool {
+pub(crate) fn is_free_id(text: &[u8]) -> bool {
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-' | b'.');
     !text.is_empty() && text.len() <= MAX_NAME && text.iter().all(allowed)
 }

@@ -8,7 +8,7 @@ use portolan_linux::sock_diag::Listening;
 use portolan_linux::{Home, NamespaceId, ProcessId};
 
 use crate::ask::Asker;
-use crate::container::Namespaces;
+use crate::container::{Container, Namespaces};
 use crate::fault::{Fault, Faults};
 use crate::inventory::Unseen;
 use crate::listener::Listener;
@@ -126,6 +126,31 @@ impl Snapshot {
         self.processes.seen.iter().any(|seen| seen.id().pid == pid)
     }
 
+    /// The container that a process belongs to, after a scan.
+    pub(crate) fn container_of(&mut self, process: ProcessId) -> Option<Container> {
+        let (mut containers, membership) = group::containers(&self.processes.seen, &self.host);
+        let inits = group::inits(&containers, &self.processes.seen);
+        let scene = identity::Scene {
+            processes: &self.processes.seen,
+            inits: &inits,
+            host: &self.host,
+            hostnames: &self.hostnames,
+        };
+        identity::describe(&mut containers, &scene, &mut self.identities, &mut Faults::default());
+        let place = self.processes.seen.iter().position(|seen| seen.id() == process)?;
+        let at = membership.get(place).copied().flatten()?;
+        (at < containers.len()).then(|| containers.swap_remove(at))
+    }
+
+    /// Looks at all processes, and nothing else.
+    pub(crate) fn processes(&mut self) -> Result<()> {
+        let mut faults = Faults::default();
+        let home = Home::here().map_err(Error::proc_unreadable)?;
+        self.host = walk::host_namespaces(home.id(), &mut faults);
+        self.processes = walk::processes(&mut self.judged, &mut faults)?;
+        Ok(())
+    }
+
     /// Asks namespaces for their listeners; gives whether any answered otherwise than before.
     pub(crate) fn ask(&mut self, which: Which<'_>, faults: &mut Faults) -> bool {
         let places = Places::of(&self.processes.seen, self.host.net, &self.ways);
@@ -167,7 +192,6 @@ impl Snapshot {
         let inits = group::inits(&containers, &self.processes.seen);
         let scene = identity::Scene {
             processes: &self.processes.seen,
-            membership: &membership,
             inits: &inits,
             host: &self.host,
             hostnames: &self.hostnames,

@@ -1,0 +1,96 @@
+//! conmon: the monitor of Podman and of CRI-O, one for each container (`conmon(8)`).
+
+use super::Monitor;
+use super::arguments::{Argument, Arguments};
+use crate::cgroup::names::is_id;
+use crate::cgroup::{Kind, Runtime};
+use crate::evidence::{label, pod};
+
+/// Options that take no value; all others do.
+const FLAGS: &[&[u8]] = &[
+    b"e",
+    b"exec",
+    b"full-attach",
+    b"i",
+    b"stdin",
+    b"leave-stdin-open",
+    b"no-new-keyring",
+    b"no-pivot",
+    b"no-sync-log",
+    b"replace-listen-pid",
+    b"s",
+    b"systemd-cgroup",
+    b"sync",
+    b"syslog",
+    b"t",
+    b"terminal",
+    b"exec-attach",
+    b"log-rotate",
+    b"version",
+    b"help",
+    b"h",
+];
+
+/// The id, name, bundle and log of conmon's container. With `podman exec` it has the same `-c`.
+pub(super) fn conmon(mut arguments: Arguments<'_>) -> Option<Monitor> {
+    let (mut id, mut name, mut bundle, mut log, mut exits) = (None, None, None, None, None);
+    while let Some(argument) = arguments.argument(|option| !FLAGS.contains(&option)) {
+        match argument {
+            Argument::Option(b"c" | b"cid", value) => id = Some(value),
+            Argument::Option(b"n" | b"name", value) => name = Some(value),
+            Argument::Option(b"b" | b"bundle", value) => bundle = Some(value),
+            Argument::Option(b"l" | b"log-path", value) => log = log_file(value).or(log),
+            Argument::Option(b"exit-dir" | b"persist-dir", value) => exits = exits.or(Some(value)),
+            _ => {}
+        }
+    }
+    let id = id.filter(|id| is_id(id)).and_then(|id| std::str::from_utf8(id).ok())?;
+    let member = name.and_then(pod::member);
+    // CRI-O names its containers as the kubelet did, and keeps their ends in a directory of its own.
+    let crio = member.is_some() || exits.is_some_and(|dir| dir.split(|b| *b == b'/').any(|e| e == b"crio"));
+    let runtime = if crio { Runtime::CriO } else { Runtime::Podman };
+    let what = if crio { "a conmon of CRI-O" } else { "a conmon of Podman" };
+    let mut monitor = Monitor { id: Some(id.to_owned()), ..Monitor::new(runtime, what) };
+    monitor.bundle = bundle.and_then(label::path);
+    monitor.log = log.and_then(label::path);
+    match member {
+        Some(member) => {
+            monitor.kind = Some(if member.sandbox { Kind::Sandbox } else { Kind::Container });
+            // A sandbox has no name of its own: it is the pod's.
+            monitor.name = Some(member.container).filter(|_| !member.sandbox);
+            monitor.pod = Some(member.pod);
+        }
+        None => monitor.name = name.and_then(label::name),
+    }
+    Some(monitor)
+}
+
+/// The file of `PATH` or `DRIVER:PATH`; none for the journal.
+fn log_file(value: &[u8]) -> Option<&[u8]> {
+    if value.starts_with(b"/") {
+        return Some(value);
+    }
+    let at = value.iter().position(|b| *b == b':')?;
+    value.get(at..)?.get(1..).filter(|path| path.starts_with(b"/"))
+}
+
+/// conmonrs: one for each pod of CRI-O, told the directory of the pod's sandbox.
+pub(super) fn conmonrs(mut arguments: Arguments<'_>) -> Option<Monitor> {
+    while let Some(argument) = arguments.argument(|option| option != b"version" && option != b"help") {
+        if let Argument::Option(b"runtime-dir", directory) = argument {
+            let sandbox = in_storage(directory)?;
+            let monitor = Monitor::new(Runtime::CriO, "a conmonrs of CRI-O");
+            return Some(Monitor { sandbox: Some(sandbox), ..monitor });
+        }
+    }
+    None
+}
+
+/// The id in `.../<driver>-containers/<id>/userdata`.
+fn in_storage(directory: &[u8]) -> Option<String> {
+    let mut elements = directory.rsplit(|b| *b == b'/').skip_while(|e| e.is_empty());
+    elements.next().filter(|last| *last == b"userdata")?;
+    let id = elements.next().filter(|id| is_id(id))?;
+    elements.next().filter(|parent| parent.ends_with(b"-containers"))?;
+    std::str::from_utf8(id).ok().map(str::to_owned)
+}
