@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use portolan_linux::netns::{self, Visitor};
 use portolan_linux::process::SocketCounts;
-use portolan_linux::sock_diag::{Dumper, Listening, Local, Protocol, Wanted};
+use portolan_linux::sock_diag::{Dumper, Listening, Local, Wanted};
 use portolan_linux::{Error, ErrorKind, NamespaceId, Process, Result};
 
 use crate::fault::Faults;
+use crate::lookup::Lookup;
 use crate::places::{Member, Place, Places};
 use crate::scanner::snapshot::Which;
 use crate::walk::Seen;
@@ -34,9 +35,6 @@ pub(crate) struct Asker<'a> {
     pub(crate) before: &'a HashMap<NamespaceId, Vec<Listening>>,
 }
 
-/// More listeners than this are not looked up one by one.
-const FEW: u32 = 16;
-
 /// Why a namespace did not answer, by what was asked.
 type Trouble = (NamespaceId, &'static str, ErrorKind);
 
@@ -51,7 +49,7 @@ impl Asker<'_> {
     ) -> Answers {
         let work = |visitor: &mut Visitor| {
             let (mut answers, mut troubles) = (Answers::default(), Vec::new());
-            let mut dumper = Dumper::new();
+            let mut lookup = Lookup::new();
             let mut nameless: HashMap<NamespaceId, usize> = HashMap::new();
             let mut later = Vec::new();
             for place in names {
@@ -66,7 +64,7 @@ impl Asker<'_> {
                 let named = nameless.get(&id).copied();
                 let mut found = Vec::new();
                 if let Err(trouble) =
-                    self.one(visitor, &mut dumper, (id, place), named, &mut found, &mut answers.hostnames)
+                    self.one(visitor, &mut lookup, (id, place), named, &mut found, &mut answers.hostnames)
                 {
                     answers.silent.push(id);
                     troubles.extend(trouble.into_iter().map(|(what, kind)| (id, what, kind)));
@@ -121,7 +119,7 @@ impl Asker<'_> {
     fn one(
         &self,
         visitor: &mut Visitor,
-        dumper: &mut Dumper,
+        lookup: &mut Lookup,
         (id, place): (NamespaceId, &Place),
         named: Option<usize>,
         into: &mut Vec<Listening>,
@@ -148,12 +146,14 @@ impl Asker<'_> {
                 continue;
             }
             if wanted == Wanted::Tcp
-                && let Some(same) = self.unchanged(id, counts, dumper, &socket, deadline)
+                && let Some(counts) = counts
+                && let Some(all) = lookup.without_dump(&socket, self.before.get(&id), counts, deadline)
             {
-                into.extend(same);
+                into.extend(all);
                 continue;
             }
-            match dumper.ask(socket.as_fd(), wanted, deadline, into) {
+            match lookup.dumper.ask(socket.as_fd(), wanted, deadline, into) {
+                Ok(()) if wanted == Wanted::Tcp => lookup.learn(into),
                 Ok(()) => {}
                 // A kernel without this dump: the text has all of them.
                 Err(error) if matches!(error.kind(), ErrorKind::Unsupported(_)) => {
@@ -168,26 +168,6 @@ impl Asker<'_> {
         // A socket without a port waits for nobody.
         into.retain(|l| !matches!(l.local, Local::Inet(_, 0)));
         if troubles.is_empty() { Ok(()) } else { Err(troubles) }
-    }
-
-    /// The TCP listeners of before, if it is proved that they are still all: each of them is there, and there is no
-    /// other TCP socket in the namespace, by the kernel's count. A dump would cost ten times as much on a host with a
-    /// thousand containers, for it walks the listeners of all of them.
-    fn unchanged(
-        &self,
-        id: NamespaceId,
-        counts: Option<SocketCounts>,
-        dumper: &mut Dumper,
-        socket: &OwnedFd,
-        deadline: Instant,
-    ) -> Option<Vec<Listening>> {
-        let counts = counts?;
-        let tcp = |l: &&Listening| l.protocol == Protocol::Tcp;
-        let known: Vec<Listening> = self.before.get(&id)?.iter().filter(tcp).cloned().collect();
-        let all = u32::try_from(known.len()).ok()?;
-        let alone = all <= FEW && counts.tcp4.checked_add(counts.tcp6) == Some(all);
-        // Made before they were counted, and counted before they are looked up: what came meanwhile is seen next time.
-        (alone && dumper.confirm(socket, &known, deadline).ok()?).then_some(known)
     }
 
     /// What the text files of `/proc` tell of a namespace, instead of what is in `into`; `None` when they cannot be

@@ -66,7 +66,7 @@ pub(crate) fn describe(
         let key = (container.id.clone(), container.init);
         let known = match before.get(&key).filter(|known| known.is_current()) {
             Some(known) => known.clone(),
-            None => match enquiry.about(container, seen) {
+            None => match enquiry.about(seen) {
                 Ok(known) => known,
                 Err(error) => {
                     faults.of_pid("find out who it is", container.init.pid, &error);
@@ -159,7 +159,7 @@ impl<'a> Enquiry<'a> {
         self.settled.is_some_and(|settled| init.start_time <= settled)
     }
 
-    fn about(&mut self, container: &Container, init: &Seen) -> portolan_linux::Result<Known> {
+    fn about(&mut self, init: &Seen) -> portolan_linux::Result<Known> {
         let process = init.trace.follow()?;
         let owner = init.trace.owner();
         let mut evidence = Vec::new();
@@ -189,8 +189,7 @@ impl<'a> Enquiry<'a> {
             evidence.extend(environment::environment(&text).and_then(|e| e.evidence()));
             so_far = verdict(evidence.clone());
         }
-        let found =
-            self.recorded(container, so_far.as_ref(), monitor.as_ref(), &process, mount_info.as_deref());
+        let found = self.recorded(so_far.as_ref(), monitor.as_ref(), &process, mount_info.as_deref());
         let id = so_far.as_ref().and_then(|v| v.id.clone()).or_else(|| found.id.clone());
         if let Some(id) = id {
             evidence.extend(found.evidence(&id));
@@ -201,7 +200,6 @@ impl<'a> Enquiry<'a> {
 
     fn recorded(
         &mut self,
-        container: &Container,
         so_far: Option<&Verdict>,
         monitor: Option<&(Monitor, Keeper)>,
         init: &Process,
@@ -211,7 +209,8 @@ impl<'a> Enquiry<'a> {
         let user = monitor.map(|(_, keeper)| keeper.user).filter(|user| *user != 0);
         let question = Question {
             runtime: so_far.map_or(Runtime::Unknown, |v| v.runtime),
-            id: so_far.and_then(|v| v.id.as_deref().or(v.name.as_deref())).unwrap_or(&container.id),
+            // Without a name of the runtime's, records are found by the process alone.
+            id: so_far.and_then(|v| v.id.as_deref().or(v.name.as_deref())).unwrap_or_default(),
             monitor: monitor.map(|(monitor, _)| monitor),
             keeper: keeper.as_ref(),
             init,

@@ -29,7 +29,7 @@
 //! - `walk` (the processes), `group` (into containers)
 //! - `identity`: who a container is; `evidence` (what tells, and how far it is believed), `records` (the files that
 //!   runtimes keep)
-//! - `places`, `held` (the network namespaces), `ask`, `text` (what they say), `ports`, `owners` (listeners, and whose
+//! - `places`, `held` (the network namespaces), `ask`, `lookup`, `text` (what they say), `ports`, `owners` (listeners, and whose
 //!   they are)
 #![forbid(unsafe_code)]
 
@@ -46,6 +46,7 @@ mod held;
 mod identity;
 pub mod inventory;
 pub mod listener;
+mod lookup;
 mod owners;
 mod places;
 mod ports;

@@ -26,9 +26,9 @@ pub(super) fn request(family: i32, protocol: u8) -> Request {
     Request::new(BY_FAMILY, says, &[&[short(family), protocol, 0, 0], &states.to_ne_bytes(), &ANY])
 }
 
-/// For the one TCP listener with this address; `None` for what is none.
-pub(super) fn exactly(listening: &Listening) -> Option<Request> {
-    let Local::Inet(address, port) = listening.local else { return None };
+/// For the one TCP listener with this address; `None` for an address that is not of the network.
+pub(super) fn exactly(local: &Local, interface: u32) -> Option<Request> {
+    let Local::Inet(address, port) = *local else { return None };
     let mut socket = ANY;
     let (family, bytes) = match address {
         IpAddr::V4(a) => (libc::AF_INET, a.to_ipv6_compatible().octets().to_vec().split_off(12)),
@@ -36,7 +36,7 @@ pub(super) fn exactly(listening: &Listening) -> Option<Request> {
     };
     // Ports (the peer's is zero), source, destination (zero), interface, and "no cookie": all ones.
     let fields: [(usize, &[u8]); 4] =
-        [(0, &port.to_be_bytes()), (4, &bytes), (36, &listening.interface.to_ne_bytes()), (40, &[0xff; 8])];
+        [(0, &port.to_be_bytes()), (4, &bytes), (36, &interface.to_ne_bytes()), (40, &[0xff; 8])];
     for (at, field) in fields {
         for (to, from) in socket.iter_mut().skip(at).zip(field) {
             *to = *from;

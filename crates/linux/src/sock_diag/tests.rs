@@ -80,28 +80,37 @@ fn a_deadline_that_passed_is_a_timeout() {
 }
 
 #[test]
-fn listeners_are_confirmed_one_by_one() {
+fn listeners_are_looked_up_one_by_one() {
     let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
     let v6 = TcpListener::bind("[::]:0").unwrap();
     let mut dumper = Dumper::new();
     let ours = |l: &TcpListener| inet(l.local_addr().unwrap());
+    let (first, second) = (ours(&v4), ours(&v6));
     let mut known = asked(&mut dumper, Wanted::Tcp);
-    known.retain(|l| [ours(&v4), ours(&v6)].contains(&l.local));
-    assert_eq!(known.len(), 2);
+    known.retain(|l| [&first, &second].contains(&&l.local));
+    known.sort_by_key(|l| l.local.clone());
     let deadline = Instant::now() + Duration::from_secs(5);
     let socket = own();
-    assert!(dumper.confirm(&socket, &known, deadline).unwrap());
-    assert!(dumper.confirm(&socket, &[], deadline).unwrap());
-    // Another socket at the same address is not the same listener.
+    let mut look = |wanted: &[&Local]| {
+        dumper.look_up(&socket, wanted.iter().map(|local| (*local, 0)), deadline).unwrap()
+    };
+    assert_eq!(look(&[&first, &second]), known.iter().cloned().map(Some).collect::<Vec<_>>());
+    assert!(look(&[]).is_empty());
+    // What is bound to more is found by what it is reached by.
+    let port = v6.local_addr().unwrap().port();
+    assert_eq!(look(&[&Local::Inet("127.0.0.1".parse().unwrap(), port)])[0].as_ref().unwrap().local, second);
     let address = v4.local_addr().unwrap();
     drop(v4);
-    assert!(!dumper.confirm(&socket, &known, deadline).unwrap());
+    let found = look(&[&first, &second]);
+    assert_eq!((&found[0], found[1].as_ref()), (&None, known.last()));
+    // Another socket at the same address is another listener.
     let _again = TcpListener::bind(address).unwrap();
-    assert!(!dumper.confirm(&socket, &known, deadline).unwrap());
+    assert_ne!(look(&[&first])[0].as_ref().unwrap().inode, known[0].inode);
     // What was said before leaves nothing behind for the next question.
-    known.retain(|l| l.local == ours(&v6));
-    assert!(dumper.confirm(&socket, &known, deadline).unwrap());
     let mut all = Vec::new();
     dumper.ask(&socket, Wanted::Tcp, deadline, &mut all).unwrap();
-    has(&all, &ours(&v6), &v6);
+    has(&all, &second, &v6);
+    let wrong = Local::Path(b"/x".to_vec());
+    let kind = dumper.look_up(&socket, [(&wrong, 0)], deadline).unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::InvalidInput);
 }
