@@ -15,6 +15,7 @@ and no runtime has an API. Reads files and expands patterns inside, and connects
 const EXAMPLES: &str = "\
 Examples:
   portolan scan                                      the chart
+  portolan watch                                     what comes and goes
   portolan cat web /etc/nginx/nginx.conf             a file inside the container 'web'
   portolan glob web '/etc/nginx/conf.d/*.conf'       the files that its include means
   portolan tail web /var/log/nginx/access.log -f     a log, through its rotations
@@ -36,6 +37,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// The chart: containers and their listeners
     Scan(Scan),
+    /// What changes on the chart, as it happens
+    Watch(Watch),
     /// A file's bytes, from inside a container
     Cat(Cat),
     /// The paths that match a pattern inside a container, one a line
@@ -63,7 +66,12 @@ Examples:
   portolan scan --json | jq '.listeners[] | select(.reach == \"loopback\")'
 
 What could not be looked at is told on standard error, and under 'faults' with --json. REACH says from where a
-listener can be reached: its own loopback only, its network namespace, or the host's network.")]
+listener can be reached: its own loopback only, its network namespace, or the host's network. In JSON a Unix socket
+has its path under 'address' ('@' before an abstract name), and port 0.
+
+Network namespaces are found by the processes in them, by the first 64 threads of each process, and by bind mounts
+such as those of 'ip netns add'. --thorough finds the others too; it costs about a microsecond for each open file of
+the host, and four for each socket, which is borrowed for a moment.")]
 pub(crate) struct Scan {
     /// Print JSON (schema portolan.inventory/1) instead of a table
     #[arg(long)]
@@ -74,6 +82,34 @@ pub(crate) struct Scan {
     /// How the kernel is asked
     #[arg(long, value_enum, default_value_t = Source::Auto)]
     pub(crate) source: Source,
+    /// Look for network namespaces that only an open descriptor or a socket holds, and at all threads
+    #[arg(long)]
+    pub(crate) thorough: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan watch
+  portolan watch --json | jq -c '.listeners.added[]'
+
+The first update is all that there is. After that, a line for each change: '+' came, '~' changed, '-' went; with
+--json an object on a line for each update (schema portolan.update/1). Where the kernel tells what starts and ends,
+a container is told within 100 ms of listening, if it listens in its first minute; everything else within the
+interval. Otherwise the host is scanned again and again. It goes on until it is interrupted.")]
+pub(crate) struct Watch {
+    /// Print JSON, an object on a line for each update
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Scan everything at least every so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..))]
+    pub(crate) interval_ms: u64,
+    /// Scan again and again even where the kernel would tell what happens
+    #[arg(long)]
+    pub(crate) poll: bool,
+    /// Look for network namespaces that only an open descriptor or a socket holds, and at all threads
+    #[arg(long)]
+    pub(crate) thorough: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,6 @@
 //! The JSON of the command line's contract.
 
-use portolan::{Classification, Container, Escaped, Fault, Inventory, Listener};
+use portolan::{Changes, Classification, Container, Escaped, Fault, Inventory, Listener, Update};
 use serde_json::{Value, json};
 
 /// `explain --cgroup`
@@ -23,6 +23,27 @@ pub(crate) fn inventory(chart: &Inventory) -> Value {
         "services": [],
         "faults": chart.faults.iter().map(fault).collect::<Vec<_>>(),
         "elapsed_ms": (chart.elapsed.as_secs_f64() * 1e6).round() / 1e3,
+    })
+}
+
+/// `watch --json`, schema `portolan.update/1`
+pub(crate) fn update(update: &Update) -> Value {
+    json!({
+        "schema": "portolan.update/1",
+        "whole": update.whole,
+        "short_lived": update.short_lived,
+        "containers": changes(&update.diff.containers, container),
+        "listeners": changes(&update.diff.listeners, listener),
+    })
+}
+
+fn changes<T>(changes: &Changes<T>, json: impl Fn(&T) -> Value) -> Value {
+    let all = |items: &[T]| items.iter().map(&json).collect::<Vec<_>>();
+    let changed = changes.changed.iter().map(|(was, is)| json!({ "was": json(was), "is": json(is) }));
+    json!({
+        "added": all(&changes.added),
+        "changed": changed.collect::<Vec<_>>(),
+        "removed": all(&changes.removed),
     })
 }
 

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Scan(options) => command::scan::run(&options),
+        Command::Watch(options) => command::watch::run(&options),
         Command::Cat(options) => command::cat::run(&options),
         Command::Glob(options) => command::glob::run(&options),
         Command::Tail(options) => command::tail::run(&options),

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use portolan::doctor::{Check, State};
-use portolan::{Container, Inventory, Listener, Protocol};
+use portolan::{Container, Inventory, Listener, Protocol, Update};
 
 /// `scan`: the listeners by container, the host's own last.
 pub(crate) fn chart(chart: &Inventory) -> String {
@@ -44,6 +44,25 @@ pub(crate) fn chart(chart: &Inventory) -> String {
         chart.elapsed.as_secs_f64() * 1e3,
     );
     format!("{}\n{summary}\n", drawn(&table))
+}
+
+/// `watch`: a line for each change
+pub(crate) fn update(update: &Update) -> String {
+    let mut text = update.diff.to_string();
+    if let Some(count) = update.short_lived.filter(|count| *count > 0) {
+        let processes = if count == 1 { "process" } else { "processes" };
+        text.push_str(&format!("  {count} {processes} started and ended meanwhile\n"));
+    }
+    if coloured() {
+        let lines = text.lines().map(|line| match line.as_bytes().first() {
+            Some(b'+') => format!("\x1b[32m{line}\x1b[0m\n"),
+            Some(b'-') => format!("\x1b[31m{line}\x1b[0m\n"),
+            Some(b'~') => format!("\x1b[33m{line}\x1b[0m\n"),
+            _ => format!("{line}\n"),
+        });
+        text = lines.collect();
+    }
+    text
 }
 
 fn head(container: &Container) -> [String; 3] {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use portolan_dial::Dialer;
 use portolan_files::{Content, Files, GlobOptions, Matches, ReadOptions};
 use portolan_linux::Process;
-use portolan_scan::{Inventory, ScanOptions};
+use portolan_scan::{Inventory, ScanOptions, Scanner};
 
 use crate::{Result, Target};
 
@@ -30,6 +30,27 @@ impl Host {
     #[must_use]
     pub fn with_files(files: Files) -> Self {
         Self { files: OnceLock::from(files), ..Self::default() }
+    }
+
+    /// This host, scanned with other options than the usual.
+    #[must_use]
+    pub fn with_scan_options(self, scan: ScanOptions) -> Self {
+        Self { scan, ..self }
+    }
+
+    /// What charts this host again and again for less, and watches it.
+    ///
+    /// ```no_run
+    /// use portolan::{Host, WatchOptions};
+    ///
+    /// for update in Host::new().scanner().watch(WatchOptions::default()) {
+    ///     print!("{}", update?.diff);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn scanner(&self) -> Scanner {
+        Scanner::new(self.scan.clone())
     }
 
     /// Charts the host as it is now.

@@ -6,6 +6,7 @@
 //! | door | what it gives |
 //! |---|---|
 //! | [`Host::scan`] | the chart: containers, and the listeners of every network namespace |
+//! | [`Host::scanner`] | the chart again and again for less, and what changes as it happens |
 //! | [`Host::read`], [`Host::glob`] | bytes and paths from inside a container's mount namespace |
 //! | [`Host::dialer`] | connections born in a container's network namespace |
 //!
@@ -33,6 +34,7 @@
 //! - [`host`]: the three doors in one value
 //! - [`target`]: what a name stands for
 //! - [`doctor`]: what works here, and what is missing
+//! - `watch`: a watch as an asynchronous stream (feature `tokio`)
 //! - [`error`]: all errors of the doors as one
 #![forbid(unsafe_code)]
 
@@ -40,10 +42,14 @@ pub mod doctor;
 pub mod error;
 pub mod host;
 pub mod target;
+#[cfg(feature = "tokio")]
+pub mod watch;
 
 pub use error::Error;
 pub use host::Host;
 pub use target::Target;
+#[cfg(feature = "tokio")]
+pub use watch::WatchStream;
 
 pub use portolan_dial::Dialer;
 pub use portolan_files::tail::Lines as LogLines;
@@ -57,8 +63,8 @@ pub use portolan_linux::wait::hung_up;
 pub use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId};
 pub use portolan_scan::cgroup::{Classification, Kind, classify};
 pub use portolan_scan::{
-    Container, Diff, Explanation, Fault, Inventory, Listener, Local, Namespaces, Pod, Protocol, Reach,
-    Runtime, ScanOptions, Scanner, explain,
+    Changes, Container, Diff, Explanation, Fault, Inventory, Listener, Local, Namespaces, Pod, Protocol,
+    Reach, Runtime, ScanOptions, Scanner, Stopper, Update, Watch, WatchOptions, explain,
 };
 
 /// Is the helper, and ends this process, if the library started it as such; else it does nothing.

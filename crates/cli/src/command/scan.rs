@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use portolan::{ErrorKind, Host};
+use portolan::{ErrorKind, Host, ScanOptions};
 
 use super::note;
 use crate::arguments::{Scan, Source};
@@ -15,7 +15,9 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
             "scan by BPF iterators: not in this version; use --source auto or --source syscalls",
         ));
     }
-    let chart = Host::new().scan()?;
+    let mut how = ScanOptions::default();
+    how.thorough = options.thorough;
+    let chart = Host::new().with_scan_options(how).scan()?;
     let text = if options.json {
         let mut text = json::inventory(&chart).to_string();
         text.push('\n');
