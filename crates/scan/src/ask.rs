@@ -222,7 +222,8 @@ fn worth_asking(wanted: Wanted, counts: &SocketCounts) -> bool {
         Wanted::Tcp => counts.tcp4 > 0 || counts.tcp6 > 0,
         Wanted::Udp4 => counts.udp4 > 0,
         Wanted::Udp6 => counts.udp6 > 0,
-        Wanted::Unix => counts.others() > 0,
+        // Not what the others leave of all: sockets of the kernel count as UDP (tunnels) or TCP, and not among all.
+        Wanted::Unix => counts.all > 0,
         _ => true,
     }
 }
