@@ -3,10 +3,12 @@
 mod containers;
 mod contract;
 mod listeners;
+mod outside;
 mod owners;
 mod storm;
+mod udp;
 
-use portolan::{Container, Inventory};
+use portolan::{Container, Inventory, Listener};
 
 /// Charts the host, which must not fail.
 #[track_caller]
@@ -20,4 +22,9 @@ fn container(chart: &Inventory, pid: i32) -> &Container {
     let found: Vec<&Container> = chart.containers.iter().filter(|c| c.init.pid == pid).collect();
     assert_eq!(found.len(), 1, "containers of pid {pid}: {found:?}, faults {:?}", chart.faults);
     found[0]
+}
+
+/// What is charted in a network namespace.
+fn in_namespace(chart: &Inventory, netns: u64) -> Vec<&Listener> {
+    chart.listeners.iter().filter(|l| l.netns.inode() == netns).collect()
 }
