@@ -122,8 +122,12 @@ fn charted(
     };
     let reach = match &listening.local {
         Local::Inet(address, _) if address.to_canonical().is_loopback() => Reach::Loopback,
-        // A path is seen by those who share its mounts.
-        Local::Path(_) if container.is_some_and(|c| c.namespaces.mnt != known.host.mnt) => Reach::Namespace,
+        // A path is seen by those who share its mounts, whatever network they are in.
+        Local::Path(_) => match if owner.is_some() { owners_container } else { container } {
+            Some(container) if container.namespaces.mnt != known.host.mnt => Reach::Namespace,
+            None if owner.is_none() && netns != known.host.net => Reach::Namespace,
+            _ => Reach::Host,
+        },
         _ if netns == known.host.net => Reach::Host,
         _ => Reach::Namespace,
     };
