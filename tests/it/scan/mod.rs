@@ -7,6 +7,7 @@ mod outside;
 mod owners;
 mod storm;
 mod udp;
+mod unix;
 
 use portolan::{Container, Inventory, Listener};
 
