@@ -5,6 +5,7 @@ mod contract;
 mod listeners;
 mod outside;
 mod owners;
+mod shared;
 mod storm;
 mod udp;
 mod unix;
