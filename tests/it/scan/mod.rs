@@ -2,6 +2,7 @@
 
 mod containers;
 mod contract;
+mod held;
 mod listeners;
 mod outside;
 mod owners;

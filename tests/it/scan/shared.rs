@@ -76,7 +76,8 @@ for interface in b'lo', b'other':
         held.append(s)
 print('ready', flush=True)
 time.sleep(1000)";
-    let world = World::new("interfaces").prepare("ip link add other type veth peer name end; ip link set other up");
+    let world =
+        World::new("interfaces").prepare("ip link add other type veth peer name end; ip link set other up");
     let c = Inside::start(&servers::python(world, text));
     c.wait_log("ready");
     let (chart, netns) = (chart(), oracle::namespace(c.pid(), "net"));

@@ -100,8 +100,7 @@ time.sleep(1000)",
     );
     let c = Inside::start(&world);
     c.wait_log("ready");
-    let ports: Vec<u16> =
-        c.container.log().split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let ports: Vec<u16> = c.container.log().split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let own = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     let (chart, netns) = (chart(), oracle::namespace("self", "net"));
     let id = container(&chart, c.pid()).id.clone();
