@@ -6,6 +6,7 @@ mod held;
 mod listeners;
 mod outside;
 mod owners;
+mod random;
 mod shared;
 mod storm;
 mod udp;
