@@ -19,7 +19,7 @@ use crate::{oracle, servers};
 
 use super::outside::Outside;
 
-const STEPS: usize = 150;
+const STEPS: usize = 100;
 /// Others change the host too, and what was ended ends in its own time: then the step is looked at again.
 const TRIES: u32 = 40;
 const MARK: &str = "PORTOLAN_STAGE";
@@ -163,7 +163,7 @@ impl Scene {
         let at = self.random.below(self.actors.len());
         let other = self.random.below(self.actors.len());
         let key = self.key();
-        match self.random.below(26) {
+        match self.random.below(30) {
             0 if self.actors.len() < 9 => self.start(),
             1 => {
                 let actor = self.actors.swap_remove(at);
@@ -237,18 +237,25 @@ impl Scene {
                 self.actors[at].threads.retain(|key| *key != thread);
                 return self.tell(at, &[json!("end_thread"), json!(thread)]);
             }
-            21 => {
-                let what = ["comm", "hostname"][self.random.below(2)];
+            21 | 22 => {
                 // The host keeps its name.
-                if what == "hostname"
-                    && oracle::namespace(self.actors[at].pid, "uts") == oracle::namespace("self", "uts")
-                {
-                    return false;
-                }
+                let uts = |of: &dyn std::fmt::Display| oracle::namespace(of, "uts");
+                let own = uts(&self.actors[at].pid) != uts(&"self");
+                let what = if own { "hostname" } else { "comm" };
                 let name = format!("n{}", self.number);
                 return self.tell(at, &[json!(what), json!(name)]);
             }
-            22 => {
+            23 | 24 => {
+                // As many listeners as before, and another one.
+                let Some(held) = self.random.one(&self.actors[at].held).cloned() else { return false };
+                self.tell(at, &[json!("close"), json!(held)]);
+                self.actors[at].held.retain(|key| *key != held);
+                let family = FAMILIES[self.random.below(2)];
+                if self.tell(at, &[json!("listen"), json!(key), json!(family), json!(key)]) {
+                    self.actors[at].held.push(key);
+                }
+            }
+            25 | 26 => {
                 let own: Vec<i32> = self.own().into_iter().filter(|pid| *pid != self.stage.pid()).collect();
                 let Some(pid) = self.random.one(&own).copied() else { return false };
                 let groups = ["docker/one", "docker/two", "ours", "app.service"];
@@ -363,8 +370,9 @@ fn every_scan_is_what_a_new_scanner_would_give_on_a_host_that_changes_at_random(
     let mut scanner = Scanner::new(options.clone());
     let (mut last, mut changes, mut step) = (Part::default(), 0, 0);
     while step < STEPS {
-        if !scene.step() {
-            continue;
+        // Often more than one thing happens between two scans.
+        for _ in 0..=scene.random.below(3) {
+            while !scene.step() {}
         }
         step += 1;
         let mut tries = 0;
