@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
                 if let Some(socket) = portolan_linux::process::socket_inode(link) {
                     if wanted.remove(&socket) {
                         self.found.insert(socket, (member.place, descriptor));
-                    } else if self.unlikely.contains(&socket) {
+                    } else if descriptor < UNLIKELY && self.unlikely.contains(&socket) {
                         self.found_unlikely(socket, member.place, descriptor);
                     }
                 }
