@@ -157,3 +157,124 @@ impl<'a> Search<'a> {
         (self.found.into_iter().map(|(socket, (place, _))| (socket, place)).collect(), remembered)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd as _;
+    use std::sync::Arc;
+
+    use portolan_linux::NamespaceId;
+
+    use super::*;
+    use crate::cgroup::classify;
+    use crate::container::Namespaces;
+
+    const ME: Member = Member { place: 0, thread: None };
+
+    /// A process, as a scan sees it.
+    fn seen(pid: u32) -> Seen {
+        let id = NamespaceId::new(1);
+        Seen {
+            trace: Process::open(pid.cast_signed()).unwrap().trace().unwrap(),
+            namespaces: Namespaces { mnt: id, net: id, pid: id, user: id },
+            cgroup: Arc::new(classify(b"")),
+        }
+    }
+
+    /// Listeners whose descriptors are above this one, in their order, with their numbers and inode numbers.
+    fn above(number: u32, count: usize) -> Vec<(TcpListener, u32, Socket)> {
+        let (mut found, mut low, mut last) = (Vec::new(), Vec::new(), number);
+        while found.len() < count {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = u32::try_from(listener.as_raw_fd()).unwrap();
+            if at <= last {
+                low.push(listener);
+                continue;
+            }
+            last = at;
+            let link = std::fs::read_link(format!("/proc/self/fd/{at}")).unwrap();
+            let inode = portolan_linux::process::socket_inode(link.to_str().unwrap().as_bytes()).unwrap();
+            found.push((listener, at, inode));
+        }
+        found
+    }
+
+    /// What is found of `wanted`, and of what is unlikely, by one scan after another.
+    fn twice(processes: &[Seen], wanted: &[Socket], unlikely: &[Socket]) -> [HashMap<Socket, usize>; 2] {
+        let mut remembered = Remembered::default();
+        [(); 2].map(|()| {
+            let mut search = Search::new(processes, &remembered);
+            search.also(unlikely.iter().copied().collect());
+            let members: Vec<Member> =
+                (0..processes.len()).map(|place| Member { place, thread: None }).collect();
+            search.at_home(&members, wanted.iter().copied().collect(), &mut Faults::default());
+            let (found, now) = search.done();
+            remembered = now;
+            found
+        })
+    }
+
+    #[test]
+    fn how_far_an_unlikely_socket_is_looked_for_does_not_depend_on_what_is_remembered() {
+        let processes = [seen(std::process::id())];
+        let sockets = above(UNLIKELY, 2);
+        let (far, farther) = (sockets[0].2, sockets[1].2);
+        let [fresh, again] = twice(&processes, &[farther], &[far]);
+        assert_eq!(fresh, again);
+        assert_eq!(again, HashMap::from([(farther, 0)]));
+    }
+
+    #[test]
+    fn the_first_of_the_members_that_has_it_owns_it() {
+        let sockets = above(2, 1);
+        let me = std::process::id();
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let processes = [seen(child.id()), seen(me), seen(me)];
+        for found in twice(&processes, &[sockets[0].2], &[]) {
+            assert_eq!(found, HashMap::from([(sockets[0].2, 1)]));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // One that ended meanwhile costs nothing, and is no fault.
+        let remembered = Remembered(HashMap::from([(sockets[0].2, (processes[0].id(), 3))]));
+        let mut faults = Faults::default();
+        let mut search = Search::new(&processes, &remembered);
+        let rest =
+            search.at_home(&[ME, Member { place: 1, thread: None }], [sockets[0].2].into(), &mut faults);
+        assert!(rest.is_empty() && faults.into_list().is_empty());
+        assert_eq!(search.done().0, HashMap::from([(sockets[0].2, 1)]));
+    }
+
+    #[test]
+    fn what_is_remembered_is_not_believed_without_a_look() {
+        let processes = [seen(std::process::id())];
+        let sockets = above(2, 2);
+        let (one, other) = (&sockets[0], &sockets[1]);
+        // It was at the descriptor that another socket has now, and is at its own.
+        let remembered = Remembered(HashMap::from([
+            (one.2, (processes[0].id(), other.1)),
+            (17, (processes[0].id(), one.1)),
+        ]));
+        let mut search = Search::new(&processes, &remembered);
+        let rest = search.at_home(&[ME], [one.2, 17].into(), &mut Faults::default());
+        assert_eq!(rest, [17].into(), "there is no such socket");
+        let (found, now) = search.done();
+        assert_eq!(found, HashMap::from([(one.2, 0)]));
+        assert_eq!(now.0, HashMap::from([(one.2, (processes[0].id(), one.1))]));
+    }
+
+    #[test]
+    fn abroad_whoever_has_it_is_found() {
+        let sockets = above(2, 1);
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let me = seen(std::process::id());
+        let processes = [seen(child.id()), me];
+        let nothing = Remembered::default();
+        let mut search = Search::new(&processes, &nothing);
+        search.abroad([sockets[0].2, 17].into(), &mut Faults::default());
+        assert_eq!(search.done().0, HashMap::from([(sockets[0].2, 1)]));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
