@@ -171,8 +171,9 @@ impl Inventory {
         let charted: HashSet<NamespaceId> = self.network_namespaces.iter().copied().collect();
         let unheard = |l: &&Listener| {
             let of_kept = l.container.as_ref().is_some_and(|id| kept.contains(id) && !known.contains(id));
+            let of_hidden = l.owner.is_some_and(|owner| hidden.contains(&owner.pid));
             !there.contains(&socket(l))
-                && (silent.contains(&l.netns) || !charted.contains(&l.netns) && of_kept)
+                && (silent.contains(&l.netns) || !charted.contains(&l.netns) && (of_kept || of_hidden))
         };
         let unheard: Vec<Listener> = before.listeners.iter().filter(unheard).cloned().collect();
         self.listeners.extend(unheard);
