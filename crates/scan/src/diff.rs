@@ -211,3 +211,6 @@ fn lines<T>(f: &mut fmt::Formatter<'_>, changes: &Changes<T>, says: impl Fn(&T) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
