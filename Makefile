@@ -10,7 +10,8 @@ HELPER := $(RELEASE)/portolan-helper
 # Debian packages: what the demo shows, and what the suites start.
 DEMO_PACKAGES := redis-server nginx-light postgresql
 TEST_PACKAGES := $(DEMO_PACKAGES) \
-  busybox-static docker.io lxc podman runc systemd-container iproute2 util-linux python3 libcap2-bin
+  bubblewrap busybox-static containerd crun curl dbus docker.io lxc podman runc systemd-container iproute2 util-linux \
+  python3 libcap2-bin
 
 .PHONY: help build helper demo test lint bench fuzz doc completions clean
 .DEFAULT_GOAL := help

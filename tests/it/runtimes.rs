@@ -7,25 +7,38 @@
 //! control groups.
 //!
 //! # Layout
-//! - `docker`, `podman`, `lxc`, `nspawn`, `runc`, `unshare`: a runtime each
+//! - `docker`, `podman`, `ctr`, `lxc`, `nspawn`, `runc`, `crun`, `bubblewrap`, `unshare`, `chroot`:
+//!   a runtime each
+//! - `systemd`: a host with systemd, its services, and runtimes that use it
+//! - `agent`: the command in a container of its own
 //! - `several`: the whole chart while several of them run
-//! - `engine`: a Docker daemon that belongs to its test
+//! - `matrix`: the table in `docs/runtimes.md` and these suites are about the same runtimes
+//! - `engine`, `containerd`: a daemon that belongs to its test
 //! - `told`: what a runtime tells of a container, and whether the command agrees
+//! - `view`: where the command is run
 //! - `chart`: the JSON of `portolan scan`
 //! - `rootfs`: what lies in a container
 //! - `tool`: programs of the runtimes
 //! - `process`: a program that runs as long as a test needs it
-//! - `place`: a directory with mounts in it
+//! - `place`, `group`: a directory with mounts in it, a control group with others below it
 //! - `traces`: what runtimes leave on a host
 #![allow(
     clippy::print_stderr,
     reason = "a guard that is dropped by a failing test has no other way to speak"
 )]
 
+mod agent;
+mod bubblewrap;
 mod chart;
+mod chroot;
+mod containerd;
+mod crun;
+mod ctr;
 mod docker;
 mod engine;
+mod group;
 mod lxc;
+mod matrix;
 mod nspawn;
 mod place;
 mod podman;
@@ -33,10 +46,12 @@ mod process;
 mod rootfs;
 mod runc;
 mod several;
+mod systemd;
 mod told;
 mod tool;
 mod traces;
 mod unshare;
+mod view;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

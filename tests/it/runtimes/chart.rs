@@ -4,35 +4,56 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::command::portolan;
+use super::view::View;
 use crate::oracle::Address;
 
 /// A chart as a script sees it.
 #[derive(Debug)]
-pub(super) struct Chart(Value);
+pub(super) struct Chart {
+    json: Value,
+    view: View,
+}
 
 impl Chart {
     /// Charts the host now. Faults are told on standard error and are no failure.
     #[track_caller]
     pub(super) fn now() -> Self {
-        let ran = portolan(["scan", "--json"]);
+        Self::seen_by(&View::host())
+    }
+
+    /// Charts what can be seen from somewhere.
+    #[track_caller]
+    pub(super) fn seen_by(view: &View) -> Self {
+        let ran = view.portolan(["scan", "--json"]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let json: Value = serde_json::from_slice(&ran.stdout).unwrap();
         assert_eq!(json["schema"], "portolan.inventory/1");
-        Self(json)
+        Self { json, view: view.clone() }
     }
 
     pub(super) fn containers(&self) -> &[Value] {
-        self.0["containers"].as_array().unwrap()
+        self.json["containers"].as_array().unwrap()
     }
 
     pub(super) fn listeners(&self) -> &[Value] {
-        self.0["listeners"].as_array().unwrap()
+        self.json["listeners"].as_array().unwrap()
     }
 
-    /// The container that has this process as its first.
+    pub(super) fn faults(&self) -> &[Value] {
+        self.json["faults"].as_array().unwrap()
+    }
+
+    /// Whether a process of the host is the first of any container.
+    #[track_caller]
+    pub(super) fn is_first(&self, pid: i32) -> bool {
+        let pid = self.view.pid(pid);
+        self.containers().iter().any(|c| c["init"]["pid"] == pid)
+    }
+
+    /// The container that has this process of the host as its first.
     #[track_caller]
     pub(super) fn container_of(&self, pid: i32) -> &Value {
+        let pid = self.view.pid(pid);
         let mut found = self.containers().iter().filter(|c| c["init"]["pid"] == pid);
         let container = found.next().unwrap_or_else(|| panic!("no container has pid {pid} first: {self:#?}"));
         assert!(found.next().is_none(), "two containers have pid {pid} first: {self:#?}");

@@ -21,7 +21,7 @@ pub(super) fn isolated(engine: &Engine, what: &str, options: &[&str]) -> Told {
         .run(&[&["--name", &name, "--network", "none"], options].concat(), &rootfs::httpd("/srv/www", port));
     assert_eq!(engine.inspect(&name, "{{.Id}}"), id);
     let pid = engine.pid(&id);
-    Told { runtime: "docker", id, name: Some(name), pid, port, base: "" }
+    Told::new("docker", id, Some(name), pid, port)
 }
 
 // One test, because what takes long is the daemon, and it serves all of them.
@@ -47,7 +47,7 @@ fn the_hosts_namespaces_hide_nothing(engine: &Engine) {
     let id = engine
         .run(&["--name", &name, "--network", "host", "--pid", "host"], &rootfs::httpd("/srv/www", port));
     let pid = engine.pid(&id);
-    let container = Told { runtime: "docker", id: id.clone(), name: Some(name), pid, port, base: "" };
+    let container = Told::new("docker", id.clone(), Some(name), pid, port);
     container.wait_listening();
     let chart = Chart::now();
     container.check_container(&chart);

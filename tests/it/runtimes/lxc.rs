@@ -55,8 +55,7 @@ impl Machine {
 
     pub(super) fn told(&self) -> Told {
         let pid = told(self.lxc("lxc-info").args(["--pid", "--no-humanize"])).parse().unwrap();
-        let (id, name) = (self.name.clone(), Some(self.name.clone()));
-        Told { runtime: "lxc", id, name, pid, port: self.port, base: "" }
+        Told::new("lxc", &self.name, Some(self.name.clone()), pid, self.port)
     }
 }
 

@@ -34,7 +34,7 @@ fn a_machine_of_systemd_nspawn_is_found_without_its_manager() {
     let pid = wait_for_web_server(&mut nspawn);
     // Without a unit the machine's name is nowhere in the control group; its host name is.
     let id = oracle::nameless_id(pid, "pid");
-    let told = Told { runtime: "unknown", id, name: None, pid, port, base: "" };
+    let told = Told::new("unknown", id, None, pid, port);
     told.check();
     assert_eq!(told.cat(&name, "/etc/app/app.conf"), rootfs::CONFIG);
     drop(nspawn);

@@ -1,4 +1,4 @@
-//! Podman with runc.
+//! Podman with runc, as root.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ use super::traces::Traces;
 const IMAGE: &str = "localhost/portolan/inside:1";
 
 /// The defaults ask for limits above ours, for a service manager, and for locks that all users of Podman share.
-const CONFIGURATION: &str = r#"
+pub(super) const CONFIGURATION: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 pids_limit = 0
@@ -71,20 +71,28 @@ impl Drop for Store {
     }
 }
 
+impl Store {
+    /// Runs a container that serves the page; gives what Podman says about it.
+    #[track_caller]
+    fn run(&self, name: &str, options: &[&str]) -> Told {
+        let port = rootfs::port();
+        let serve = rootfs::httpd("/srv/www", port);
+        detach(self.podman().args(["run", "--detach", "--name", name]).args(options).arg(IMAGE).args(serve));
+        let inspect = |template| told(self.podman().args(["inspect", "--format", template, name]));
+        let (id, pid) = (inspect("{{.Id}}"), inspect("{{.State.Pid}}").parse().unwrap());
+        assert_eq!(id.len(), 64, "{id}");
+        // The name is on the command line of its monitor.
+        Told::new("podman", id, Some(name.to_owned()), pid, port)
+    }
+}
+
 #[test]
 fn a_podman_container_is_what_podman_inspect_says() {
     require!(Need::Root, Need::Podman, Need::Program("runc"), Need::Program("busybox"));
     let _turn = super::turn();
     let store = Store::new();
     store.import();
-    let (name, port) = (super::name("podman"), rootfs::port());
-    let serve = rootfs::httpd("/srv/www", port);
-    detach(store.podman().args(["run", "--detach", "--network", "none", "--name", &name, IMAGE]).args(serve));
-    let inspect = |template| told(store.podman().args(["inspect", "--format", template, &name]));
-    let (id, pid) = (inspect("{{.Id}}"), inspect("{{.State.Pid}}").parse().unwrap());
-    assert_eq!(id.len(), 64, "{id}");
-    // The name is on the command line of its monitor.
-    let told = Told { runtime: "podman", id, name: Some(name.clone()), pid, port, base: "" };
+    let told = store.run(&super::name("podman"), &["--network", "none"]);
     told.check();
     drop(store);
     told.check_gone();

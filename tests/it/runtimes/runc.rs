@@ -53,7 +53,7 @@ impl Bundle {
         let state: Value = serde_json::from_str(&told(self.runc().args(["state", &self.name]))).unwrap();
         let pid = state["pid"].as_i64().unwrap().try_into().unwrap();
         let id = oracle::nameless_id(pid, "pid");
-        Told { runtime: "unknown", id, name: Some(self.name.clone()), pid, port: self.port, base: "" }
+        Told::new("unknown", id, Some(self.name.clone()), pid, self.port)
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::chart::Chart;
 use super::rootfs::{CONFIG, PAGE, PASSWD, is_open_on_host};
-use crate::command::{command, portolan, run};
+use super::view::View;
+use crate::command::run;
 use crate::oracle;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,15 +25,41 @@ pub(super) struct Told {
     pub(super) pid: i32,
     pub(super) port: u16,
     /// Where inside the files of `rootfs` lie; empty for a root file system of its own.
-    pub(super) base: &'static str,
+    base: &'static str,
+    /// The pod that it belongs to, as the chart has to tell it; not looked at when nothing is told.
+    pod: Option<Value>,
+    /// From where the command looks at it.
+    view: View,
 }
 
 impl Told {
+    /// A container with a root file system of its own, looked at from the host.
+    pub(super) fn new(
+        runtime: &'static str,
+        id: impl Into<String>,
+        name: Option<String>,
+        pid: i32,
+        port: u16,
+    ) -> Self {
+        let (pod, view) = (None, View::host());
+        Self { runtime, id: id.into(), name, pid, port, base: "", pod, view }
+    }
+
+    /// Its files lie below a directory.
+    pub(super) fn below(self, base: &'static str) -> Self {
+        Self { base, ..self }
+    }
+
+    /// The same container, looked at from elsewhere.
+    pub(super) fn seen_by(&self, view: &View) -> Self {
+        Self { view: view.clone(), ..self.clone() }
+    }
+
     /// Holds the chart, the files and the port of the container against what is told; gives the chart.
     #[track_caller]
     pub(super) fn check(&self) -> Chart {
         self.wait_listening();
-        let chart = Chart::now();
+        let chart = Chart::seen_by(&self.view);
         self.check_container(&chart);
         self.check_listeners(&chart);
         for target in self.targets() {
@@ -45,12 +72,17 @@ impl Told {
 
     /// All that the container may be called on the command line.
     pub(super) fn targets(&self) -> Vec<String> {
-        let mut targets = vec![self.id.clone(), format!("pid:{}", self.pid)];
+        let mut targets = vec![self.id.clone(), self.by_pid()];
         targets.extend(self.name.clone());
         if self.id.len() == 64 {
             targets.push(self.id[..12].to_owned());
         }
         targets
+    }
+
+    /// Its first process, as the command there calls it.
+    fn by_pid(&self) -> String {
+        format!("pid:{}", self.view.pid(self.pid))
     }
 
     /// Waits until the web server listens, as `ss` sees it.
@@ -72,6 +104,10 @@ impl Told {
             (json!(self.runtime), json!(self.id), json!(self.name)),
             "{container:#}"
         );
+        assert_eq!(container["kind"], "container", "{container:#}");
+        if let Some(pod) = &self.pod {
+            assert_eq!(container["pod"], *pod, "{container:#}");
+        }
         assert_eq!(container["init"]["start_time"], oracle::start_time(self.pid));
         for kind in ["mnt", "net", "pid", "user"] {
             assert_eq!(container["namespaces"][kind], oracle::namespace(self.pid, kind), "{kind}");
@@ -88,7 +124,7 @@ impl Told {
             ("address", json!("127.0.0.1")),
             ("container", json!(self.id)),
             ("reach", json!("loopback")),
-            ("pid", json!(self.pid)),
+            ("pid", json!(self.view.pid(self.pid))),
         ] {
             assert_eq!(listener[key], value, "{key} in {listener:#}");
         }
@@ -107,13 +143,13 @@ impl Told {
     /// A file of `rootfs`, by its path in there.
     #[track_caller]
     pub(super) fn cat(&self, target: &str, path: &str) -> String {
-        portolan(["cat", target, &format!("{}{path}", self.base)]).text()
+        self.view.portolan(["cat", target, &format!("{}{path}", self.base)]).text()
     }
 
     #[track_caller]
     fn check_files(&self) {
         let base = self.base;
-        let found = portolan(["glob", &self.id, &format!("{base}/etc/app/conf.d/*.conf")]);
+        let found = self.view.portolan(["glob", &self.id, &format!("{base}/etc/app/conf.d/*.conf")]);
         let wanted = format!("{base}/etc/app/conf.d/a.conf\n{base}/etc/app/conf.d/b.conf\n");
         assert_eq!(found.text(), wanted);
         if base.is_empty() {
@@ -127,23 +163,35 @@ impl Told {
     #[track_caller]
     fn check_port(&self) {
         assert!(!is_open_on_host(self.port), "the host has port {} too", self.port);
-        for target in [&self.id, &format!("pid:{}", self.pid)] {
-            assert!(self.get(target, &[]).ends_with(&format!("\r\n\r\n{PAGE}")), "{target}");
+        for target in [self.id.clone(), self.by_pid()] {
+            assert!(self.get(&target, &[]).ends_with(&format!("\r\n\r\n{PAGE}")), "{target}");
         }
     }
 
     /// What the web server answers.
     #[track_caller]
     pub(super) fn get(&self, target: &str, options: &[&str]) -> String {
-        let mut dial = command(["dial", target, &format!("127.0.0.1:{}", self.port)]);
+        let mut dial = self.view.command(["dial", target, &format!("127.0.0.1:{}", self.port)]);
         run(dial.args(options), b"GET /index.html HTTP/1.0\r\n\r\n").text()
+    }
+
+    /// Looked at from outside of the machine that it is in: which and where it is, if not what it is called.
+    #[track_caller]
+    pub(super) fn check_nested(&self) {
+        let chart = Chart::seen_by(&self.view);
+        let container = chart.container_of(self.pid);
+        let known = (&container["runtime"], &container["id"], &container["kind"]);
+        assert_eq!(known, (&json!(self.runtime), &json!(self.id), &json!("container")), "{container:#}");
+        assert_eq!(self.listener(&chart)["container"], self.id);
+        assert_eq!(self.cat(&self.id, "/etc/app/app.conf"), CONFIG);
+        self.check_port();
     }
 
     /// Nothing answers to the container's names any more.
     #[track_caller]
     pub(super) fn check_gone(&self) {
         for target in &self.targets() {
-            let ran = portolan(["cat", target, "/etc/app/app.conf"]);
+            let ran = self.view.portolan(["cat", target, "/etc/app/app.conf"]);
             let line = ran.failed(1);
             assert!(target.starts_with("pid:") || line.contains(target), "{line}");
         }

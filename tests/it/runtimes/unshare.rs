@@ -65,7 +65,7 @@ impl Unshared {
         assert_ne!(own, host);
         let kind = if form == Form::Forks { "pid" } else { "mnt" };
         let id = oracle::nameless_id(pid, kind);
-        Told { runtime: "unknown", id, name: None, pid, port: self.port, base }
+        Told::new("unknown", id, None, pid, self.port).below(base)
     }
 
     /// Waits until the process is in a network namespace that is not ours.

@@ -1,0 +1,13 @@
+//! A host with systemd: its services, which are no containers, and runtimes that put their containers into its
+//! slices and scopes.
+//!
+//! # Layout
+//! - `machine`: the host, which is a machine of systemd-nspawn
+//! - `services`: services with namespaces of their own, and with names that look like containers'
+//! - `docker`, `podman`, `nspawn`: what they start is where systemd has put it
+
+mod docker;
+mod machine;
+mod nspawn;
+mod podman;
+mod services;
