@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::traces::removed_group;
+
 /// The kernel takes a while to let go of a control group whose last process has ended.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -36,7 +38,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let start = Instant::now();
-        while !self.0.iter().all(|path| removed(path)) {
+        while !self.0.iter().all(|path| removed_group(path)) {
             if start.elapsed() > PATIENCE {
                 assert!(std::thread::panicking(), "left on the host: {:?}", self.0);
                 eprintln!("left on the host: {:?}", self.0);
@@ -45,13 +47,4 @@ impl Drop for Group {
             sleep(Duration::from_millis(20));
         }
     }
-}
-
-/// Removes a control group, and before it those below. Files in it are the kernel's, and go with it.
-fn removed(path: &Path) -> bool {
-    let below = fs::read_dir(path).into_iter().flatten().flatten();
-    for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        removed(&entry.path());
-    }
-    fs::remove_dir(path).is_ok() || !path.exists()
 }

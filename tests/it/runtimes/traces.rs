@@ -42,7 +42,21 @@ impl Drop for Traces {
 
 fn removed(path: &Path) -> bool {
     let Ok(kind) = fs::symlink_metadata(path) else { return true };
-    if kind.is_dir() { fs::remove_dir(path).is_ok() } else { fs::remove_file(path).is_ok() }
+    match kind.is_dir() {
+        true if path.join("cgroup.procs").exists() => removed_group(path),
+        true => fs::remove_dir(path).is_ok(),
+        false => fs::remove_file(path).is_ok(),
+    }
+}
+
+/// Removes a control group, and before it those below. Files in it are the kernel's, and go with it; a process in
+/// it keeps it.
+pub(super) fn removed_group(path: &Path) -> bool {
+    let below = fs::read_dir(path).into_iter().flatten().flatten();
+    for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        removed_group(&entry.path());
+    }
+    fs::remove_dir(path).is_ok() || !path.exists()
 }
 
 /// Where a runtime may make a control group, in every hierarchy: at its root, or below our own.
