@@ -7,7 +7,7 @@
 //! control groups.
 //!
 //! # Layout
-//! - `docker`, `podman`, `ctr`, `lxc`, `nspawn`, `runc`, `crun`, `bubblewrap`, `unshare`, `chroot`:
+//! - `docker`, `podman`, `rootless`, `ctr`, `cri`, `lxc`, `nspawn`, `runc`, `crun`, `bubblewrap`, `unshare`, `chroot`:
 //!   a runtime each
 //! - `systemd`: a host with systemd, its services, and runtimes that use it
 //! - `agent`: the command in a container of its own
@@ -19,6 +19,7 @@
 //! - `chart`: the JSON of `portolan scan`
 //! - `rootfs`: what lies in a container
 //! - `tool`: programs of the runtimes
+//! - `protobuf`: what a client of CRI speaks
 //! - `process`: a program that runs as long as a test needs it
 //! - `place`, `group`: a directory with mounts in it, a control group with others below it
 //! - `traces`: what runtimes leave on a host
@@ -32,6 +33,7 @@ mod bubblewrap;
 mod chart;
 mod chroot;
 mod containerd;
+mod cri;
 mod crun;
 mod ctr;
 mod docker;
@@ -43,7 +45,9 @@ mod nspawn;
 mod place;
 mod podman;
 mod process;
+mod protobuf;
 mod rootfs;
+mod rootless;
 mod runc;
 mod several;
 mod systemd;

@@ -73,6 +73,18 @@ fn an_agent_in_a_container_sees_what_its_rights_allow() {
     sees_less(&target, &agent(&engine, "small-agent", &["--cgroupns", "host"]));
 }
 
+#[test]
+fn an_agent_with_control_groups_of_its_own_sees_others_beside_it() {
+    require!(Need::Root, Need::Program("dockerd"), Need::Program("docker"), Need::Program("busybox"));
+    let _turn = super::turn();
+    let engine = Engine::start();
+    let target = isolated(&engine, "beside", &[]);
+    target.wait_listening();
+    // As Docker does it where there is the second version only: others lie at `/../ID` then.
+    sees_all(&target, &agent(&engine, "agent", &with_rights(&["--cgroupns", "private"])));
+    sees_less(&target, &agent(&engine, "small-agent", &["--cgroupns", "private"]));
+}
+
 #[track_caller]
 fn sees_all(target: &Told, view: &View) {
     let target = target.seen_by(view);

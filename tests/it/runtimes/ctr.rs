@@ -38,3 +38,19 @@ fn a_containerd_container_is_what_ctr_says() {
     daemon.remove(NAMESPACE, &id);
     container.check_gone();
 }
+
+#[test]
+fn a_containerd_container_is_found_below_any_control_group() {
+    require!(Need::Root, Need::Program("containerd"), Need::Program("ctr"), Need::Program("busybox"));
+    let _turn = super::turn();
+    let (namespace, parent) = (super::name("namespace"), super::name("parent"));
+    let group = format!("{parent}/elsewhere");
+    let daemon = Daemon::start(&namespace, &[&namespace, &group, &parent]);
+    daemon.import(&namespace);
+    // The name of the namespace is free, and is in the path with the id.
+    let plain = run(&daemon, &namespace, &super::name("ctr-namespace"), &[]);
+    // Here neither is: its shim knows both.
+    let custom = run(&daemon, &namespace, &super::name("ctr-custom"), &["--cgroup", &format!("/{group}")]);
+    plain.check();
+    custom.check();
+}

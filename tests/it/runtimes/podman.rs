@@ -1,11 +1,13 @@
-//! Podman with runc, as root.
+//! Podman with runc, as root: a container alone, and one in a pod.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use portolan_world::need::Need;
 use portolan_world::require;
+use serde_json::json;
 
+use super::chart::Chart;
 use super::place::Place;
 use super::rootfs;
 use super::told::Told;
@@ -68,6 +70,13 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         attempt(self.podman().args(["rm", "--all", "--force", "--time", "0"]));
+        // A pod's own control groups stay, with that of its monitors.
+        let pods = attempt(self.podman().args(["pod", "ls", "--quiet", "--no-trunc"]));
+        let pods =
+            String::from_utf8(pods.map(|output| output.stdout).unwrap_or_default()).unwrap_or_default();
+        let groups: Vec<String> = pods.split_whitespace().map(|pod| format!("libpod_parent/{pod}")).collect();
+        attempt(self.podman().args(["pod", "rm", "--all", "--force", "--time", "0"]));
+        drop(Traces::left(&groups));
     }
 }
 
@@ -96,4 +105,39 @@ fn a_podman_container_is_what_podman_inspect_says() {
     told.check();
     drop(store);
     told.check_gone();
+}
+
+#[test]
+fn a_podman_container_in_a_pod_is_told_from_its_sandbox() {
+    require!(Need::Root, Need::Podman, Need::Program("runc"), Need::Program("busybox"));
+    let _turn = super::turn();
+    let store = Store::new();
+    store.import();
+    let pod = super::name("pod");
+    let mut create = store.podman();
+    create.args(["pod", "create", "--name", &pod, "--network", "none"]);
+    // Podman's own image for this is not to be had without a registry.
+    told(create.args(["--infra-image", IMAGE, "--infra-command", "/bin/sleep 100000"]));
+    let container = store.run(&super::name("podman-in-pod"), &["--pod", &pod]);
+    let chart = container.check();
+    let inspect = |what, template, id: &str| {
+        let mut command = store.podman();
+        told(command.args(what).args(["inspect", "--format", template, id]))
+    };
+    let infra = inspect(&["pod"][..], "{{.InfraContainerID}}", &pod);
+    let pid = inspect(&["container"][..], "{{.State.Pid}}", &infra).parse().unwrap();
+    let name = inspect(&["container"][..], "{{.Name}}", &infra);
+    check_sandbox(&chart, pid, &infra, &name);
+}
+
+/// The container that holds a pod's namespaces and does nothing is not a workload.
+#[track_caller]
+fn check_sandbox(chart: &Chart, pid: i32, id: &str, name: &str) {
+    let sandbox = chart.container_of(pid);
+    let known = |key: &str| &sandbox[key];
+    assert_eq!(
+        (known("runtime"), known("id"), known("name"), known("kind")),
+        (&json!("podman"), &json!(id), &json!(name), &json!("sandbox")),
+        "{sandbox:#}"
+    );
 }

@@ -50,6 +50,11 @@ impl Told {
         Self { base, ..self }
     }
 
+    /// It belongs to this pod.
+    pub(super) fn in_pod(self, pod: Value) -> Self {
+        Self { pod: Some(pod), ..self }
+    }
+
     /// The same container, looked at from elsewhere.
     pub(super) fn seen_by(&self, view: &View) -> Self {
         Self { view: view.clone(), ..self.clone() }

@@ -21,6 +21,12 @@ impl Traces {
         let others = others.iter().map(PathBuf::from);
         Self(groups.chain(others).filter(|path| !path.exists()).collect())
     }
+
+    /// Control groups that a runtime made for one container or pod, and whatever it made below them.
+    pub(super) fn left(groups: &[String]) -> Self {
+        let places = group_places();
+        Self(groups.iter().flat_map(|name| places.iter().map(move |place| place.join(name))).collect())
+    }
 }
 
 impl Drop for Traces {

@@ -24,6 +24,8 @@ use crate::oracle;
 
 /// Where the machine sees [`Machine::at`].
 pub(super) const INSIDE: &str = "/mnt/inside";
+/// An ordinary user of the machine.
+pub(super) const USER: u32 = 1500;
 
 /// Its users, and what a user's own manager takes. `systemd-logind` would make the directory of the runtime; without
 /// a seat, and without anybody who logs in, a line says the same.

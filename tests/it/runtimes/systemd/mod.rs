@@ -4,10 +4,11 @@
 //! # Layout
 //! - `machine`: the host, which is a machine of systemd-nspawn
 //! - `services`: services with namespaces of their own, and with names that look like containers'
-//! - `docker`, `podman`, `nspawn`: what they start is where systemd has put it
+//! - `docker`, `podman`, `nspawn`, `rootless`: what they start is where systemd has put it
 
 mod docker;
 mod machine;
 mod nspawn;
 mod podman;
+mod rootless;
 mod services;
