@@ -35,6 +35,13 @@ pub(crate) struct Asker<'a> {
     pub(crate) before: &'a HashMap<NamespaceId, Vec<Listening>>,
 }
 
+/// How a namespace answered.
+struct Told {
+    /// Whether all is known that it has to say.
+    whole: bool,
+    troubles: Vec<(&'static str, ErrorKind)>,
+}
+
 /// Why a namespace did not answer, by what was asked.
 type Trouble = (NamespaceId, &'static str, ErrorKind);
 
@@ -63,12 +70,12 @@ impl Asker<'_> {
             for (id, place) in places.iter().filter(|(id, _)| which.has(*id)) {
                 let named = nameless.get(&id).copied();
                 let mut found = Vec::new();
-                if let Err(trouble) =
-                    self.one(visitor, &mut lookup, (id, place), named, &mut found, &mut answers.hostnames)
-                {
+                let told =
+                    self.one(visitor, &mut lookup, (id, place), named, &mut found, &mut answers.hostnames);
+                if !told.whole {
                     answers.silent.push(id);
-                    troubles.extend(trouble.into_iter().map(|(what, kind)| (id, what, kind)));
                 }
+                troubles.extend(told.troubles.into_iter().map(|(what, kind)| (id, what, kind)));
                 answers.listening.push((id, found));
             }
             for place in later {
@@ -124,18 +131,20 @@ impl Asker<'_> {
         named: Option<usize>,
         into: &mut Vec<Listening>,
         hostnames: &mut HashMap<usize, Option<Vec<u8>>>,
-    ) -> std::result::Result<(), Vec<(&'static str, ErrorKind)>> {
+    ) -> Told {
         let deadline = self.deadline();
         let (socket, name, counts) = match self.enter(visitor, (id, place), named) {
             Ok(entered) => entered,
             Err(error) => {
-                return self.by_text(place, deadline, into).ok_or_else(|| vec![("enter", error.kind())]);
+                let whole = self.by_text(place, deadline, into).is_some();
+                let what = if whole { "enter, where the text of /proc told instead," } else { "enter" };
+                return Told { whole, troubles: vec![(what, error.kind())] };
             }
         };
         if let Some(named) = named {
             hostnames.insert(named, name);
         }
-        let mut troubles = Vec::new();
+        let mut told = Told { whole: true, troubles: Vec::new() };
         for (wanted, operation) in [
             (Wanted::Tcp, "list the TCP listeners"),
             (Wanted::Udp4, "list the UDP sockets"),
@@ -157,17 +166,21 @@ impl Asker<'_> {
                 Ok(()) => {}
                 // A kernel without this dump: the text has all of them.
                 Err(error) if matches!(error.kind(), ErrorKind::Unsupported(_)) => {
-                    match self.by_text(place, deadline, into) {
-                        Some(()) => break,
-                        None => troubles.push((operation, error.kind())),
+                    told.troubles.push((operation, error.kind()));
+                    if self.by_text(place, deadline, into).is_some() {
+                        break;
                     }
+                    told.whole = false;
                 }
-                Err(error) => troubles.push((operation, error.kind())),
+                Err(error) => {
+                    told.troubles.push((operation, error.kind()));
+                    told.whole = false;
+                }
             }
         }
         // A socket without a port waits for nobody.
         into.retain(|l| !matches!(l.local, Local::Inet(_, 0)));
-        if troubles.is_empty() { Ok(()) } else { Err(troubles) }
+        told
     }
 
     /// What the text files of `/proc` tell of a namespace, instead of what is in `into`; `None` when they cannot be

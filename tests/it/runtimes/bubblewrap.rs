@@ -29,7 +29,7 @@ fn a_sandbox_of_bubblewrap_is_found_by_its_namespaces() {
     let pid = sandbox.only_child();
     wait_for_web_server(&mut sandbox, pid);
     assert_ne!(oracle::namespace(pid, "user"), oracle::namespace("self", "user"));
-    let told = Told::new("unknown", oracle::nameless_id(pid, "pid"), None, pid, port);
+    let told = Told::new("bubblewrap", oracle::nameless_id(pid, "pid"), None, pid, port);
     told.check();
     drop(sandbox);
     told.check_gone();

@@ -36,6 +36,12 @@ pub(crate) fn is_element(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME && !matches!(name, "." | "..") && !name.contains(['/', '\0'])
 }
 
+/// Whether Podman gave this name to the container that holds a pod together: the start of the pod's id, and `-infra`.
+/// Nothing else tells it from the others; who gives an ordinary container such a name hides it among the sandboxes.
+pub(crate) fn is_infra(name: &[u8]) -> bool {
+    name.strip_suffix(b"-infra").is_some_and(|id| crate::cgroup::names::is_hex(id, 12))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +64,16 @@ mod tests {
         assert!(is_element("a.b"));
         for bad in ["", ".", "..", "a/b", "a\0"] {
             assert!(!is_element(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn infra_containers() {
+        assert!(is_infra(b"9d39c66940d2-infra"));
+        for other in
+            [&b"web-infra"[..], b"9d39c66940d2", b"-infra", b"9D39C66940D2-infra", b"19d39c66940d2-infra"]
+        {
+            assert!(!is_infra(other));
         }
     }
 }

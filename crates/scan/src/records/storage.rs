@@ -49,6 +49,7 @@ fn read(entry: &Value) -> Option<(String, Found)> {
         }
         None => {
             found.runtime = Some(Runtime::Podman);
+            found.kind = Some(Kind::Sandbox).filter(|_| label::is_infra(name));
             found.name = label::name(name);
         }
     }

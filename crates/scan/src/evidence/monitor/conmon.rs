@@ -60,7 +60,10 @@ pub(super) fn conmon(mut arguments: Arguments<'_>) -> Option<Monitor> {
             monitor.name = Some(member.container).filter(|_| !member.sandbox);
             monitor.pod = Some(member.pod);
         }
-        None => monitor.name = name.and_then(label::name),
+        None => {
+            monitor.kind = name.filter(|name| label::is_infra(name)).map(|_| Kind::Sandbox);
+            monitor.name = name.and_then(label::name);
+        }
     }
     Some(monitor)
 }
