@@ -6,12 +6,13 @@
 //! record that told it does not change; but not while the container is so young that its runtime may still be at work.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portolan_linux::error::Escaped;
 use portolan_linux::{Process, ProcessId, process};
 
-use crate::cgroup::{Kind, Runtime};
+use crate::cgroup::{Classification, Kind, Runtime};
 use crate::container::{Container, Namespaces};
 use crate::evidence::monitor::{Keeper, Monitor, fits_program, may_speak};
 use crate::evidence::verdict::{Verdict, verdict};
@@ -36,9 +37,31 @@ type Key = (String, ProcessId);
 
 #[derive(Debug, Clone)]
 struct Known {
+    /// What was known of the first process then. A verdict holds as long as that does.
+    basis: Basis,
     verdict: Option<Verdict>,
     /// The record that told, and its state then.
     source: Option<Source>,
+}
+
+/// What of a process is looked at in every scan, and makes it belong to a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Basis {
+    cgroup: Arc<Classification>,
+    namespaces: Namespaces,
+    parent: i32,
+    owner: u32,
+}
+
+impl Basis {
+    fn of(seen: &Seen) -> Self {
+        Self {
+            cgroup: Arc::clone(&seen.cgroup),
+            namespaces: seen.namespaces,
+            parent: seen.trace.stat().parent,
+            owner: seen.trace.owner(),
+        }
+    }
 }
 
 /// The host as the containers are in it.
@@ -64,7 +87,7 @@ pub(crate) fn describe(
         container.hostname = hostname.map(|name| Escaped(name).to_string());
         let Some(seen) = scene.processes.get(*init) else { continue };
         let key = (container.id.clone(), container.init);
-        let known = match before.get(&key).filter(|known| known.is_current()) {
+        let known = match before.get(&key).filter(|known| known.is_current(seen)) {
             Some(known) => known.clone(),
             None => match enquiry.about(seen) {
                 Ok(known) => known,
@@ -85,7 +108,10 @@ pub(crate) fn describe(
 }
 
 impl Known {
-    fn is_current(&self) -> bool {
+    fn is_current(&self, seen: &Seen) -> bool {
+        if self.basis != Basis::of(seen) {
+            return false;
+        }
         // A record that was found through another process's root cannot be looked at again without it.
         self.source.as_ref().is_none_or(|s| s.path == s.seen && Stamp::of(&s.path) == Some(s.stamp))
     }
@@ -195,7 +221,7 @@ impl<'a> Enquiry<'a> {
             evidence.extend(found.evidence(&id));
         }
         let verdict = verdict(evidence);
-        Ok(Known { verdict, source: found.source })
+        Ok(Known { basis: Basis::of(init), verdict, source: found.source })
     }
 
     fn recorded(
