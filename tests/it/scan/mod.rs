@@ -1,9 +1,12 @@
 //! The chart, by the library and by `portolan scan`, judged by `ss`, `nsenter` and the links of `/proc`.
 
+mod changes;
 mod containers;
 mod contract;
+mod faults;
 mod held;
 mod listeners;
+mod many;
 mod outside;
 mod owners;
 mod random;
