@@ -62,7 +62,7 @@ impl Asker<'_> {
             for place in names {
                 match self.processes.get(*place).map(|p| p.namespaces.net) {
                     Some(net) if which.has(net) && !nameless.contains_key(&net) => {
-                        _ = nameless.insert(net, *place)
+                        _ = nameless.insert(net, *place);
                     }
                     _ => later.push(*place),
                 }
