@@ -214,10 +214,18 @@ mod tests {
     }
 
     fn seen(pid: i32, namespaces: Namespaces, cgroup: &str) -> Seen {
+        of_user(0, pid, namespaces, cgroup)
+    }
+
+    fn of_user(user: u32, pid: i32, namespaces: Namespaces, cgroup: &str) -> Seen {
         let id = ProcessId { pid, start_time: u64::from(pid.unsigned_abs()) };
         let stat = Stat::parse(format!("{pid} (x) S 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 {pid} 0").as_bytes())
             .unwrap();
-        Seen { trace: Trace::new(id, 0, 0, stat), namespaces, cgroup: Arc::new(classify(cgroup.as_bytes())) }
+        Seen {
+            trace: Trace::new(id, 0, user, stat),
+            namespaces,
+            cgroup: Arc::new(classify(cgroup.as_bytes())),
+        }
     }
 
     fn ids(processes: &[Seen]) -> (Vec<(String, i32)>, Vec<Option<usize>>) {
@@ -267,5 +275,27 @@ mod tests {
         ]);
         assert_eq!(ids, [(id, 10)]);
         assert_eq!(membership, [Some(0), None]);
+    }
+
+    #[test]
+    fn a_name_that_a_user_could_have_made_is_that_users_only() {
+        let id = "4".repeat(64);
+        let roots = format!("0::/docker/{id}");
+        let claimed =
+            format!("0::/user.slice/user-1001.slice/user@1001.service/user.slice/docker-{id}.scope");
+        let (containers, membership) = containers(
+            &[
+                seen(10, namespaces(11, 12, 13), &roots),
+                of_user(1001, 20, namespaces(21, 22, 23), &claimed),
+                // Of another user's directory, and with namespaces of its own; and without.
+                of_user(1002, 30, namespaces(31, 32, 33), &claimed),
+                of_user(0, 40, HOST, &claimed),
+            ],
+            &HOST,
+        );
+        let charted: Vec<_> = containers.iter().map(|c| (c.id.as_str(), c.init.pid, c.claimed)).collect();
+        assert_eq!(charted[..2], [(id.as_str(), 10, false), (id.as_str(), 20, true)]);
+        assert_eq!((charted[2].0, charted[2].1), ("ns-33-30", 30));
+        assert_eq!(membership, [Some(0), Some(1), Some(2), None]);
     }
 }

@@ -333,3 +333,50 @@ pub(crate) enum Claim {
     /// One whose process it is not.
     Foreign,
 }
+
+#[cfg(test)]
+mod tests {
+    use portolan_linux::NamespaceId;
+
+    use super::*;
+
+    fn container(id: &str, pid: i32, claimed: bool) -> Container {
+        let ns = NamespaceId::new(u64::from(pid.unsigned_abs()));
+        Container {
+            runtime: Runtime::Docker,
+            kind: Kind::Container,
+            id: id.to_owned(),
+            name: None,
+            hostname: None,
+            pod: None,
+            image: None,
+            init: ProcessId { pid, start_time: u64::from(pid.unsigned_abs()) },
+            namespaces: Namespaces { mnt: ns, net: ns, pid: ns, user: ns },
+            processes: 1,
+            evidence: Vec::new(),
+            claimed,
+        }
+    }
+
+    #[test]
+    fn nobody_takes_the_id_of_another() {
+        // Whoever comes first in the list, and whoever started first: what root made keeps its id.
+        for (user, root) in [(5, 9), (9, 5)] {
+            for turned in [false, true] {
+                let mut both = vec![container("abc", user, true), container("abc", root, false)];
+                if turned {
+                    both.reverse();
+                }
+                tell_apart(&mut both);
+                let of = |pid: i32| both.iter().find(|c| c.init.pid == pid).unwrap();
+                assert_eq!(of(root).id, "abc");
+                assert_eq!(of(user).id, format!("abc@{user}"));
+                assert_eq!(of(user).evidence.len(), 1);
+            }
+        }
+        let mut alike =
+            vec![container("abc", 7, false), container("abc", 3, false), container("d", 1, false)];
+        tell_apart(&mut alike);
+        assert_eq!(alike.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["abc@7", "abc", "d"]);
+    }
+}
