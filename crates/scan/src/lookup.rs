@@ -133,7 +133,7 @@ mod tests {
         let (one, two) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("[::]:0").unwrap());
         let socket =
             NetNs::of_this_thread().unwrap().socket(&Home::here().unwrap(), SocketKind::SockDiag).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now().checked_add(Duration::from_secs(5)).unwrap();
         let listening = |l| Listening::new(Protocol::Tcp, inet(l), 0);
         let before = vec![listening(&one), listening(&two)];
         let counts = |tcp4, tcp6| {
@@ -158,7 +158,7 @@ mod tests {
             (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.2:0").unwrap());
         let socket =
             NetNs::of_this_thread().unwrap().socket(&Home::here().unwrap(), SocketKind::SockDiag).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now().checked_add(Duration::from_secs(5)).unwrap();
         let mut counts = SocketCounts::default();
         counts.tcp4 = 2;
         let listening = |l| Listening::new(Protocol::Tcp, inet(l), 0);
@@ -172,6 +172,6 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(lookup.without_dump(&socket, None, counts, deadline), None);
         }
-        assert!(lookup.tried <= SAMPLE + 1, "it goes on guessing wrong");
+        assert!(lookup.tried <= 9, "it goes on guessing wrong");
     }
 }

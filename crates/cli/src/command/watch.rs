@@ -19,14 +19,14 @@ pub(crate) fn run(options: &Watch) -> Result<(), Failure> {
     let mut how = WatchOptions::default();
     how.interval = Duration::from_millis(options.interval_ms);
     how.poll = options.poll;
-    let mut watch = Scanner::new(what).watch(how);
+    let watch = Scanner::new(what).watch(how);
     if !watch.is_told() && !options.poll {
         note(
             "the kernel does not tell us what starts and ends (see portolan doctor); scanning again and again",
         );
     }
     end_with_reader(watch.stopper());
-    while let Some(update) = watch.next() {
+    for update in watch {
         let update = update?;
         let text = if options.json { format!("{}\n", json::update(&update)) } else { table::update(&update) };
         let mut output = std::io::stdout();

@@ -12,9 +12,13 @@ fn own() -> OwnedFd {
     NetNs::of(&me).unwrap().socket(&Home::here().unwrap(), SocketKind::SockDiag).unwrap()
 }
 
+fn soon() -> Instant {
+    Instant::now().checked_add(Duration::from_secs(5)).unwrap()
+}
+
 fn asked(dumper: &mut Dumper, wanted: Wanted) -> Vec<Listening> {
     let mut all = Vec::new();
-    dumper.ask(own(), wanted, Instant::now() + Duration::from_secs(5), &mut all).unwrap();
+    dumper.ask(own(), wanted, soon(), &mut all).unwrap();
     all
 }
 
@@ -74,7 +78,7 @@ fn unix_sockets_that_listen() {
 #[test]
 fn a_deadline_that_passed_is_a_timeout() {
     let mut all = Vec::new();
-    let past = Instant::now() - Duration::from_secs(1);
+    let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
     let error = Dumper::new().ask(own(), Wanted::Tcp, past, &mut all).unwrap_err();
     assert_eq!((error.kind(), all.len()), (ErrorKind::Timeout, 0));
 }
@@ -89,7 +93,7 @@ fn listeners_are_looked_up_one_by_one() {
     let mut known = asked(&mut dumper, Wanted::Tcp);
     known.retain(|l| [&first, &second].contains(&&l.local));
     known.sort_by_key(|l| l.local.clone());
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = soon();
     let socket = own();
     let mut look = |wanted: &[&Local]| {
         dumper.look_up(&socket, wanted.iter().map(|local| (*local, 0)), deadline).unwrap()

@@ -54,10 +54,11 @@ mod tests {
     use super::*;
 
     fn answer(kind: u8, name: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(name.len()).unwrap().checked_add(4).unwrap();
         let mut message = vec![FAMILY, kind, 10, 0];
         message.extend(7_u32.to_ne_bytes());
         message.extend([0; 8]);
-        message.extend(u16::try_from(name.len() + 4).unwrap().to_ne_bytes());
+        message.extend(length.to_ne_bytes());
         message.extend(NAME.to_ne_bytes());
         message.extend(name);
         message
