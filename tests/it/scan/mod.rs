@@ -10,6 +10,7 @@ mod many;
 mod outside;
 mod owners;
 mod random;
+mod scene;
 mod shared;
 mod storm;
 mod udp;

@@ -1,12 +1,12 @@
 //! Programs of the host, which end with their test.
 
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A program outside of any container; it is killed when this is dropped.
 pub(super) struct Outside {
     child: Child,
-    input: Option<ChildStdin>,
+    input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
@@ -16,7 +16,7 @@ impl Outside {
     pub(super) fn start(command: &mut Command) -> (Self, String) {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let input = child.stdin.take();
+        let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut started = Self { child, input, output };
         let line = started.line();
@@ -51,16 +51,8 @@ impl Outside {
     /// Sends it a line; gives the line that it answers with.
     #[track_caller]
     pub(super) fn tell(&mut self, line: &str) -> String {
-        let input = self.input.as_mut().unwrap();
-        writeln!(input, "{line}").unwrap();
+        writeln!(self.input, "{line}").unwrap();
         self.line()
-    }
-
-    /// Ends it by the end of its input, and waits until all who hold its output have ended.
-    pub(super) fn let_end(mut self) {
-        self.input = None;
-        let mut rest = Vec::new();
-        self.output.read_to_end(&mut rest).unwrap();
     }
 }
 

@@ -195,7 +195,7 @@ time.sleep(1000)";
     // name is its network's.
     let path = find(&chart, &Local::Path(format!("{below}/{mounts}").into_bytes()));
     assert_eq!((path.reach, &path.container), (Reach::Host, &None), "{path:?}");
-    let hidden = find(&chart, &Local::Abstract(mounts.clone().into_bytes()));
+    let hidden = find(&chart, &Local::Abstract(mounts.into_bytes()));
     assert_eq!((hidden.reach, &hidden.container), (Reach::Namespace, &None), "{hidden:?}");
     assert_eq!(hidden.netns.inode(), oracle::namespace(with_mounts.pid(), "net"));
     let found = find(&chart, &Local::Path(hosts.to_str().unwrap().as_bytes().to_vec()));

@@ -228,7 +228,7 @@ fn a_listener_of_no_container_in_a_network_of_its_own_is_not_gone_with_sight_of_
     let before = chart(vec![], vec![listener(7, 80, 800, None, 70)]);
     let blind = unseen(chart(vec![], vec![]), &[], &[70]);
     assert!(blind.diff(&before).is_empty(), "{:?}", blind.diff(&before));
-    assert_eq!(blind.clone().keeping(&before).listeners, before.listeners);
+    assert_eq!(blind.keeping(&before).listeners, before.listeners);
     // The namespace is gone, and nobody is hidden.
     assert_eq!(chart(vec![], vec![]).diff(&before).listeners.removed, before.listeners);
 }
