@@ -9,7 +9,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use portolan_linux::{ErrorKind, Process, ProcessId};
+use portolan_linux::error::Limit;
+use portolan_linux::{ErrorKind, NamespaceId, Process, ProcessId};
 
 use crate::fault::Faults;
 use crate::places::Member;
@@ -29,28 +30,44 @@ pub(crate) struct Search<'a> {
     found: HashMap<Socket, (usize, u32)>,
     /// Sockets of the host that most likely belong to a process that we may not look at.
     unlikely: HashSet<Socket>,
+    /// How many descriptors may be looked at for one namespace, and how many of these are left.
+    most: u32,
+    left: u32,
 }
+
+/// So many descriptors are looked at for the sockets of one namespace, about a tenth of a second's work: a container
+/// can have a million, and a listener that nobody is found to have.
+const AT_HOME: u32 = 1 << 16;
+/// So many, of all processes together and of each, for sockets that were handed to another namespace.
+const ABROAD: u32 = 1 << 18;
+const ABROAD_EACH: u32 = 1 << 12;
 
 /// How far a process's descriptors are looked through for an unlikely socket.
 const UNLIKELY: u32 = 32;
 
 impl<'a> Search<'a> {
     pub(crate) fn new(processes: &'a [Seen], before: &'a Remembered) -> Self {
-        Self { processes, before, found: HashMap::new(), unlikely: HashSet::new() }
+        Self { processes, before, found: HashMap::new(), unlikely: HashSet::new(), most: AT_HOME, left: 0 }
     }
 
     /// Looks among the processes of the sockets' own namespace; gives those that nobody there has.
     pub(crate) fn at_home(
         &mut self,
+        namespace: NamespaceId,
         members: &[Member],
         mut wanted: HashSet<Socket>,
         faults: &mut Faults,
     ) -> HashSet<Socket> {
+        self.left = self.most;
         for member in members {
             if wanted.is_empty() && self.unlikely.is_empty() {
                 break;
             }
-            self.among(*member, &mut wanted, faults);
+            self.among(*member, &mut wanted, u32::MAX, faults);
+        }
+        if self.left == 0 && !wanted.is_empty() {
+            let limit = ErrorKind::Limit(Limit::Entries);
+            faults.of_netns("look for the owners of the listeners", namespace.inode(), limit);
         }
         wanted
     }
@@ -67,25 +84,29 @@ impl<'a> Search<'a> {
             return;
         }
         self.unlikely.clear();
+        self.left = ABROAD;
         let mut order: Vec<usize> = (0..self.processes.len()).collect();
         order.sort_by_key(|place| self.processes.get(*place).map(Seen::age));
         for place in order {
             if wanted.is_empty() {
                 break;
             }
-            self.among(Member { place, thread: None }, &mut wanted, faults);
+            self.among(Member { place, thread: None }, &mut wanted, ABROAD_EACH, faults);
         }
     }
 
-    /// Takes from `wanted` what a process has.
-    fn among(&mut self, member: Member, wanted: &mut HashSet<Socket>, faults: &mut Faults) {
+    /// Takes from `wanted` what a process has among so many of its descriptors.
+    fn among(&mut self, member: Member, wanted: &mut HashSet<Socket>, most: u32, faults: &mut Faults) {
         let Some(seen) = self.processes.get(member.place) else { return };
         let looked = seen.trace.follow().and_then(|process| {
             self.again(member, &process, wanted);
-            if wanted.is_empty() && self.unlikely.is_empty() {
+            if wanted.is_empty() && self.unlikely.is_empty() || self.left == 0 {
                 return Ok(());
             }
+            let mut most = most;
             let look = |link: &[u8], descriptor: u32| {
+                self.left = self.left.saturating_sub(1);
+                most = most.saturating_sub(1);
                 if let Some(socket) = portolan_linux::process::socket_inode(link) {
                     if wanted.remove(&socket) {
                         self.found.insert(socket, (member.place, descriptor));
@@ -94,7 +115,11 @@ impl<'a> Search<'a> {
                     }
                 }
                 let more = !wanted.is_empty() || !self.unlikely.is_empty() && descriptor < UNLIKELY;
-                if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                if more && most > 0 && self.left > 0 {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
             };
             match member.thread {
                 None => process.descriptors(look),
@@ -208,7 +233,12 @@ mod tests {
             search.also(unlikely.iter().copied().collect());
             let members: Vec<Member> =
                 (0..processes.len()).map(|place| Member { place, thread: None }).collect();
-            search.at_home(&members, wanted.iter().copied().collect(), &mut Faults::default());
+            search.at_home(
+                NamespaceId::new(1),
+                &members,
+                wanted.iter().copied().collect(),
+                &mut Faults::default(),
+            );
             let (found, now) = search.done();
             remembered = now;
             found
@@ -240,10 +270,33 @@ mod tests {
         let remembered = Remembered(HashMap::from([(sockets[0].2, (processes[0].id(), 3))]));
         let mut faults = Faults::default();
         let mut search = Search::new(&processes, &remembered);
-        let rest =
-            search.at_home(&[ME, Member { place: 1, thread: None }], [sockets[0].2].into(), &mut faults);
+        let rest = search.at_home(
+            NamespaceId::new(1),
+            &[ME, Member { place: 1, thread: None }],
+            [sockets[0].2].into(),
+            &mut faults,
+        );
         assert!(rest.is_empty() && faults.into_list().is_empty());
         assert_eq!(search.done().0, HashMap::from([(sockets[0].2, 1)]));
+    }
+
+    #[test]
+    fn a_namespace_costs_no_more_than_its_share_and_that_is_told() {
+        let processes = [seen(std::process::id())];
+        let _sockets = above(2, 3);
+        let remembered = Remembered::default();
+        let mut search = Search { most: 2, ..Search::new(&processes, &remembered) };
+        let mut faults = Faults::default();
+        let nobodys = HashSet::from([1]);
+        assert_eq!(search.at_home(NamespaceId::new(7), &[ME, ME, ME], nobodys.clone(), &mut faults), nobodys);
+        assert_eq!(search.left, 0);
+        let faults = faults.into_list();
+        assert_eq!((faults.len(), faults[0].first, faults[0].subject), (1, 7, "netns"));
+        assert_eq!(faults[0].kind, ErrorKind::Limit(Limit::Entries));
+        // The next namespace has its own.
+        search.most = AT_HOME;
+        search.at_home(NamespaceId::new(8), &[ME], nobodys, &mut Faults::default());
+        assert!(search.left > 0);
     }
 
     #[test]
@@ -257,7 +310,7 @@ mod tests {
             (17, (processes[0].id(), one.1)),
         ]));
         let mut search = Search::new(&processes, &remembered);
-        let rest = search.at_home(&[ME], [one.2, 17].into(), &mut Faults::default());
+        let rest = search.at_home(NamespaceId::new(1), &[ME], [one.2, 17].into(), &mut Faults::default());
         assert_eq!(rest, [17].into(), "there is no such socket");
         let (found, now) = search.done();
         assert_eq!(found, HashMap::from([(one.2, 0)]));

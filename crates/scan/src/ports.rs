@@ -50,10 +50,10 @@ pub(crate) fn listeners(
             search.as_before(sockets, &at);
             continue;
         }
-        let mut rest = search.at_home(&place.members, sockets.collect(), faults);
+        let mut rest = search.at_home(id, &place.members, sockets.collect(), faults);
         if listening.iter().any(|l| l.protocol == Protocol::Tcp && rest.contains(&l.inode)) {
             multipath(asker.mptcp(known.places, id), listening, &mut rest);
-            rest = search.at_home(&place.members, rest, faults);
+            rest = search.at_home(id, &place.members, rest, faults);
         }
         // The host's namespace is the first.
         if blind && id == known.host.net {

@@ -101,17 +101,14 @@ impl Process {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut rest = Dir::openat(&self.directory, list, flags, Mode::empty()).map_err(os)?;
         let known = number;
-        let numbers: Vec<u32> = rest
-            .iter()
-            .filter_map(|entry| entry.ok()?.file_name().to_str().ok()?.parse().ok())
-            .filter(|number| *number >= known)
-            .collect();
-        for number in numbers {
+        // Looked up as they are listed: there can be a million, and few of them may be wanted.
+        for entry in rest.iter() {
+            let number = entry.map_err(os)?.file_name().to_str().ok().and_then(|name| name.parse().ok());
+            let Some(number) = number.filter(|number| *number >= known) else { continue };
             // A descriptor that was closed in between is no fault.
-            let Ok(length) = sys::read_link(rest.as_fd(), Name::new("", number).as_c_str(), &mut link) else {
-                continue;
-            };
-            if each(link.get(..length).unwrap_or(&[]), number).is_break() {
+            if let Ok(link) = self.link(Name::new(list, number).as_c_str(), &mut link)
+                && each(link, number).is_break()
+            {
                 break;
             }
         }
