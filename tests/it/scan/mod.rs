@@ -4,6 +4,7 @@ mod changes;
 mod containers;
 mod contract;
 mod faults;
+mod flood;
 mod held;
 mod listeners;
 mod many;

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use nix::sys::socket::{MsgFlags, NetlinkAddr, recvfrom, send};
 
-use crate::error::{ErrorKind, Feature, Subject, os};
+use crate::error::{ErrorKind, Feature, Limit, Subject, os};
 use crate::wait::{self, Ready};
 use crate::{Error, Result};
 
@@ -116,6 +116,8 @@ impl fmt::Display for Wanted {
 
 /// The kernel fills what it is given, up to 32 KiB a message.
 const BUFFER: usize = 64 * 1024;
+/// More listeners than this in one dump are not kept: whoever makes them wants to fill our memory.
+const MOST: usize = 1 << 14;
 /// A dump that listeners come and go under is asked for this often before its last answer is taken.
 const TRIES: u32 = 3;
 
@@ -144,9 +146,10 @@ impl Dumper {
     /// Adds the listeners of the namespace that the socket belongs to.
     ///
     /// The socket is one of [`SocketKind::SockDiag`](crate::netns::SocketKind::SockDiag); it can be used again.
-    /// On error, `into` is as it was.
+    /// On error, `into` is as it was, but for [`ErrorKind::Limit`]: then it has the first 16,384.
     ///
     /// # Errors
+    /// [`ErrorKind::Limit`] when there are more than 16,384 of them in one dump;
     /// [`ErrorKind::Timeout`] after the deadline; [`ErrorKind::Unsupported`] when the kernel has no such dump;
     /// [`ErrorKind::Io`] when it fails half way.
     pub fn ask(
@@ -158,16 +161,16 @@ impl Dumper {
     ) -> Result<()> {
         let before = into.len();
         let mut asked = self.try_ask(&socket, wanted, deadline, into);
-        if asked.is_err() {
+        let refused = |asked: &Result<()>| {
+            asked.as_ref().is_err_and(|e| !matches!(e.kind(), ErrorKind::Timeout | ErrorKind::Limit(_)))
+        };
+        if wanted == Wanted::Tcp && self.both && refused(&asked) {
             into.truncate(before);
-        }
-        if wanted == Wanted::Tcp && self.both && asked.as_ref().is_err_and(|e| e.kind() != ErrorKind::Timeout)
-        {
             self.both = false;
             asked = self.try_ask(&socket, wanted, deadline, into);
-            if asked.is_err() {
-                into.truncate(before);
-            }
+        }
+        if asked.as_ref().is_err_and(|e| !matches!(e.kind(), ErrorKind::Limit(_))) {
+            into.truncate(before);
         }
         asked
     }
@@ -265,10 +268,16 @@ impl Dumper {
         let fd = socket.as_fd().as_raw_fd();
         send(fd, &request.with_sequence(self.sequence), MsgFlags::empty()).map_err(|e| failed(e as i32))?;
         let mut whole = true;
+        let most = into.len().saturating_add(MOST);
+        let mut over = false;
         loop {
             let length = self.receive(socket, deadline)?;
             let answer = self.buffer.get(..length).unwrap_or(&[]);
             let mut each = |kind: u16, body: &[u8]| {
+                if into.len() >= most {
+                    over = true;
+                    return;
+                }
                 into.extend(if kind == message::BY_FAMILY && body.first() == Some(&unix::FAMILY) {
                     unix::listening(body)
                 } else {
@@ -276,6 +285,9 @@ impl Dumper {
                 });
             };
             match message::read(answer, self.sequence, &mut whole, &mut each) {
+                Ok(true) if over => {
+                    return Err(Error::new(ErrorKind::Limit(Limit::Entries), "sock_diag", Subject::Socket));
+                }
                 Ok(true) => return Ok(whole),
                 Ok(false) => {}
                 Err(errno) => return Err(failed(errno)),
