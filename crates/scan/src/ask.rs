@@ -222,10 +222,13 @@ impl Asker<'_> {
                 }
             }
         }
-        match &place.way {
-            Some(way) => held::enter(way, id, visitor).map(|socket| (socket, None, None)),
-            None => Err(last.unwrap_or_else(|| Error::gone(0))),
+        for way in &place.ways {
+            match held::enter(way, id, visitor) {
+                Ok(socket) => return Ok((socket, None, None)),
+                Err(error) => last = Some(error),
+            }
         }
+        Err(last.unwrap_or_else(|| Error::gone(0)))
     }
 }
 

@@ -25,6 +25,8 @@ use crate::walk::Seen;
 
 /// So many threads of a process are looked at, unless all are asked for.
 const THREADS: usize = 64;
+/// So many ways into one namespace are kept.
+const WAYS: usize = 8;
 /// Reading the mounts of one process takes no longer.
 const MOUNTS: Duration = Duration::from_secs(1);
 
@@ -59,7 +61,15 @@ struct Finding {
 impl Finding {
     fn add(&mut self, id: NamespaceId, way: Way) {
         if !self.known.contains(&id) {
-            self.ways.entry(id).or_insert(way);
+            let ways = self.ways.entry(id).or_default();
+            // Threads of a process mostly have one table of descriptors.
+            let same = |other: &Way| match (other, &way) {
+                (Way::Thread(one, _), Way::Thread(other, _)) => one == other,
+                _ => false,
+            };
+            if ways.len() < WAYS && !ways.iter().any(same) {
+                ways.push(way);
+            }
         }
     }
 

@@ -33,15 +33,17 @@ pub(crate) enum Way {
     Socket(ProcessId, u32),
 }
 
-/// The ways that were found, by namespace.
-pub(crate) type Ways = BTreeMap<NamespaceId, Way>;
+/// The ways that were found, by namespace: more than one, for a thread can be passing through, as one of another
+/// program that scans.
+pub(crate) type Ways = BTreeMap<NamespaceId, Vec<Way>>;
 
 /// A network namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
     /// The processes in it, the oldest first.
     pub(crate) members: Vec<Member>,
-    pub(crate) way: Option<Way>,
+    /// For one that no main thread is in.
+    pub(crate) ways: Vec<Way>,
 }
 
 /// All network namespaces that are known.
@@ -62,15 +64,19 @@ impl Places {
         for place in places.places.values_mut() {
             place.members.sort_by_key(|member| processes.get(member.place).map(Seen::age));
         }
-        for (id, way) in ways {
+        for (id, ways) in ways {
             let place = places.at(*id);
             if place.members.is_empty() {
-                if let Way::Thread(process, thread) = way
-                    && let Some(at) = processes.iter().position(|seen| seen.id() == *process)
-                {
-                    place.members.push(Member { place: at, thread: Some(*thread) });
-                }
-                place.way = Some(way.clone());
+                let thread = |way: &Way| match way {
+                    Way::Thread(process, thread) => {
+                        let place = processes.iter().position(|seen| seen.id() == *process)?;
+                        Some(Member { place, thread: Some(*thread) })
+                    }
+                    _ => None,
+                };
+                place.members = ways.iter().filter_map(thread).collect();
+                place.members.sort_by_key(|member| processes.get(member.place).map(Seen::age));
+                place.ways.clone_from(ways);
             }
         }
         places
