@@ -129,6 +129,38 @@ time.sleep(1000)"
     }
 }
 
+#[test]
+fn threads_of_several_processes_in_one_are_all_asked_for_what_they_have() {
+    require!(Need::Root);
+    // The first is only there; it could as well be passing through, as a thread that scans is.
+    let (first, said) = program(
+        "
+def work():
+    unshare(NEWNET)
+    print('ready', threading.get_native_id(), number('/proc/thread-self/ns/net'), flush=True)
+    time.sleep(1000)
+threading.Thread(target=work).start()
+time.sleep(1000)",
+    );
+    let (thread, netns) = said.split_once(' ').unwrap();
+    let netns = netns.parse().unwrap();
+    let (second, _) = program(&format!(
+        "
+def work():
+    unshare(FILES)
+    setns('/proc/{}/task/{thread}/ns/net')
+    listener = listen(8205)
+    print('ready', flush=True)
+    time.sleep(1000)
+threading.Thread(target=work).start()
+time.sleep(1000)",
+        first.pid()
+    ));
+    assert_eq!(only(&chart(), netns, &second).port(), Some(8205));
+    drop(first);
+    assert_eq!(only(&chart(), netns, &second).port(), Some(8205));
+}
+
 /// Leaves a namespace in which it keeps a listener.
 const LEFT: &str = "
 home = os.open('/proc/self/ns/net', os.O_RDONLY)
