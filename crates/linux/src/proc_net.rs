@@ -43,7 +43,7 @@ pub struct Listener {
     pub v6_only: Option<bool>,
 }
 
-/// A Unix stream socket that waits for connections.
+/// A Unix socket that waits for connections.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct UnixListener {
@@ -54,14 +54,17 @@ pub struct UnixListener {
     /// The text writes an `@` for every NUL. The first byte is turned back; so a path that begins with `@` looks
     /// abstract here, and a NUL further on in an abstract name stays an `@`.
     pub name: Vec<u8>,
+    /// Whether it keeps the boundaries of messages (`SOCK_SEQPACKET`); otherwise it is a stream.
+    pub keeps_boundaries: bool,
 }
 
 /// `TCP_LISTEN` and `TCP_CLOSE` of `net/tcp_states.h`; the latter is how a UDP socket without a peer is shown.
 const LISTEN: u8 = 0x0a;
 const CLOSE: u8 = 0x07;
-/// `__SO_ACCEPTCON` of `linux/net.h`, and `SOCK_STREAM`.
+/// `__SO_ACCEPTCON` of `linux/net.h`, and the types of sockets that can have it.
 const ACCEPTING: u32 = 0x1_0000;
 const STREAM: u32 = 1;
+const SEQPACKET: u32 = 5;
 /// The longest line of all these files has about 250 bytes, the name of a Unix socket included.
 const LONGEST: usize = 512;
 /// More listeners than a namespace has, except by malice: 65,535 ports for two families.
@@ -104,7 +107,7 @@ pub fn udp_listeners(process: &Process, deadline: Instant) -> Result<Vec<Listene
     Ok(found)
 }
 
-/// The Unix stream sockets of the process's network namespace that wait for connections. See [Trust](self#trust).
+/// The Unix sockets of the process's network namespace that wait for connections. See [Trust](self#trust).
 ///
 /// # Errors
 /// As [`tcp_listeners`].
@@ -216,13 +219,13 @@ fn socket_address<const N: usize>(text: &[u8]) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// Reads a line of `unix`, if it is of a stream that listens.
+/// Reads a line of `unix`, if it is of a socket that listens.
 fn unix(line: &[u8]) -> Option<UnixListener> {
     let mut fields = line.splitn(7, |b| *b == b' ');
     fields.next()?.strip_suffix(b":")?;
     let mut fields = fields.skip(2);
     let (flags, kind) = (hex(fields.next()?, 8)?, hex(fields.next()?, 4)?);
-    if flags & ACCEPTING == 0 || kind != STREAM {
+    if flags & ACCEPTING == 0 || ![STREAM, SEQPACKET].contains(&kind) {
         return None;
     }
     // After the state, spaces before a short inode number, one space, and the name, which may have spaces itself.
@@ -233,7 +236,11 @@ fn unix(line: &[u8]) -> Option<UnixListener> {
     if let Some(first @ b'@') = name.first_mut() {
         *first = 0;
     }
-    (!name.is_empty()).then_some(UnixListener { inode: decimal(inode)?, name })
+    (!name.is_empty()).then_some(UnixListener {
+        inode: decimal(inode)?,
+        name,
+        keeps_boundaries: kind == SEQPACKET,
+    })
 }
 
 /// A hexadecimal number of exactly so many digits, at most eight.
@@ -332,6 +339,11 @@ mod tests {
             line.extend_from_slice(rest);
             unix(&line).map(|found| (found.inode, found.name))
         };
+        let boundaries = |kind| {
+            unix(format!("0: 00000002 00000000 00010000 {kind} 01 7 /a").as_bytes())
+                .map(|l| l.keeps_boundaries)
+        };
+        assert_eq!(["0001", "0005", "0002"].map(boundaries), [Some(false), Some(true), None]);
         let listening = |rest: &[u8]| line("00010000", "0001", rest);
         assert_eq!(listening(b"16163 /run/a b \xff"), Some((16163, b"/run/a b \xff".to_vec())));
         assert_eq!(listening(b"   42 @name@x"), Some((42, b"\0name@x".to_vec())));
@@ -340,7 +352,7 @@ mod tests {
             assert_eq!(listening(bad), None, "{bad:?}");
         }
         assert_eq!(line("00000000", "0001", b"42 /a"), None, "not listening");
-        assert_eq!(line("00010000", "0005", b"42 /a"), None, "not a stream");
+        assert_eq!(line("00010000", "0002", b"42 /a"), None, "datagrams");
         assert_eq!(unix(b"Num       RefCount Protocol Flags    Type St Inode Path"), None);
     }
 

@@ -116,7 +116,7 @@ impl Finding {
 
     /// `sockets` have been asked for their namespace already.
     fn descriptors(&mut self, seen: &Seen, sockets: &mut HashSet<u32>, faults: &mut Faults) {
-        let mut asked = Vec::new();
+        let (mut asked, mut refused) = (Vec::new(), None);
         let looked = seen.trace.follow().and_then(|process| {
             process.descriptors(|link, number| {
                 if let Some(id) = NamespaceId::of_link(link).filter(|_| link.starts_with(b"net:[")) {
@@ -129,14 +129,20 @@ impl Finding {
                 ControlFlow::Continue(())
             })?;
             for number in asked {
-                if let Ok(namespace) = netns_files::socket_namespace_of(&process, number.cast_signed()) {
-                    self.add(namespace.id(), Way::Socket(process.id(), number));
+                match netns_files::socket_namespace_of(&process, number.cast_signed()) {
+                    Ok(namespace) => self.add(namespace.id(), Way::Socket(process.id(), number)),
+                    // Closed since, or something else by now.
+                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {}
+                    Err(error) => refused = refused.take().or(Some(error)),
                 }
             }
             Ok(())
         });
         if let Err(error) = looked {
             told("look at the descriptors", seen, &error, faults);
+        }
+        if let Some(error) = refused {
+            told("ask the sockets for their network namespace", seen, &error, faults);
         }
     }
 }

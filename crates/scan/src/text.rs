@@ -8,7 +8,7 @@ use portolan_linux::sock_diag::{Listening, Local, Protocol};
 use portolan_linux::{Process, Result};
 
 /// The listeners of the network namespace that a process is in. The text does not say whether an IPv6 socket refuses
-/// IPv4, and does not know the users and the kinds of Unix sockets.
+/// IPv4, nor the interface that one is bound to, and does not know the users of Unix sockets.
 pub(crate) fn listeners(process: &Process, deadline: Instant) -> Result<Vec<Listening>> {
     let inet = |protocol, found: Vec<proc_net::Listener>| {
         found.into_iter().map(move |l| Listening {
@@ -24,7 +24,8 @@ pub(crate) fn listeners(process: &Process, deadline: Instant) -> Result<Vec<List
             [0, name @ ..] => Local::Abstract(name.to_vec()),
             path => Local::Path(path.to_vec()),
         };
-        Listening::new(Protocol::Unix, local, l.inode)
+        let protocol = if l.keeps_boundaries { Protocol::UnixSeqpacket } else { Protocol::Unix };
+        Listening::new(protocol, local, l.inode)
     }));
     Ok(all)
 }
