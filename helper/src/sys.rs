@@ -142,13 +142,18 @@ pub(crate) fn set_name(name: &CStr) {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
-/// Closes the descriptors from `from` up to, but not including, `to`.
+/// Closes the descriptors from `from` up to, but not including, `to` (`close_range(2)`, Linux 5.9).
+///
+/// Where the kernel or a filter refuses, the process ends: it would go on with descriptors that it must not have.
 pub(crate) fn close_range(from: RawFd, to: Option<RawFd>) {
     let last = to.map_or(u32::MAX, |to| to.saturating_sub(1).unsigned_abs());
     let first = from.unsigned_abs();
     if first <= last {
         // SAFETY: called before any descriptor was opened here, and never with one of the request's in range.
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        if closed != 0 {
+            exit(1);
+        }
     }
 }
 

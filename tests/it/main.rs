@@ -14,6 +14,7 @@
 //! - `serve`: the server behind all requests: killed, stopped, replaced, at rest
 //! - `helper`: the helper alone, through its own arguments and frames
 //! - `hostile`: every attack of the threat model by its number, and what must hold after each
+//! - `older`: kernels that lack something: the system call is made to fail
 //! - `impostor`: what the library does with a helper that lies, hangs or dies
 //! - `privileges`: what is said, and what goes on working, when a capability is missing
 //! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
@@ -39,6 +40,7 @@ mod hostile;
 mod impostor;
 mod inside;
 mod manners;
+mod older;
 mod oracle;
 mod privileges;
 mod read;

@@ -1,14 +1,18 @@
 //! What works here, and which privilege or kernel feature each thing that does not is missing.
 
 use std::fmt;
+use std::io::ErrorKind as IoKind;
+use std::net::UdpSocket;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use portolan_files::{Files, GlobOptions, posture};
-use portolan_linux::netns::SocketKind;
+use portolan_linux::netns::{self, SocketKind};
+use portolan_linux::proc_events::ProcessEvents;
 use portolan_linux::sock_diag::{Dumper, Wanted};
-use portolan_linux::{Home, NetNs, Process};
+use portolan_linux::{Error, Home, NamespaceKind, NetNs, Process, netns_files};
 
-use crate::Capability;
+use crate::{Capability, ErrorKind};
 
 /// One feature, and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +64,7 @@ pub struct Privilege {
 
 /// Which capabilities each feature needs (`capabilities(7)`), and what works without. `docs/threat-model.md` has the
 /// same table.
-pub const PRIVILEGES: [Privilege; 7] = [
+pub const PRIVILEGES: [Privilege; 9] = [
     Privilege {
         feature: "scan: processes of all users",
         needs: &[Capability::SysPtrace],
@@ -70,7 +74,20 @@ pub const PRIVILEGES: [Privilege; 7] = [
     Privilege {
         feature: "scan: listeners in other namespaces",
         needs: &[Capability::SysPtrace, Capability::SysAdmin],
-        without: "the listeners of one's own network namespace",
+        without: "the listeners of one's own network namespace; with CAP_SYS_PTRACE alone, what the text files of /proc \
+                  tell of the others",
+        state: State::Partly,
+    },
+    Privilege {
+        feature: "scan: namespaces held by sockets alone",
+        needs: &[Capability::SysPtrace, Capability::NetAdmin],
+        without: "those that a process, a thread, a mount or an open descriptor holds",
+        state: State::Partly,
+    },
+    Privilege {
+        feature: "scan: names in the records of runtimes",
+        needs: &[Capability::DacReadSearch],
+        without: "what cgroups, command lines and variables tell, where this user may not read the records",
         state: State::Partly,
     },
     Privilege {
@@ -109,7 +126,7 @@ pub const PRIVILEGES: [Privilege; 7] = [
 #[must_use]
 pub fn examine() -> Vec<Check> {
     let mut checks: Vec<Check> = PRIVILEGES.iter().map(Privilege::check).collect();
-    checks.extend([listeners(), helper(), walls(), cgroups()]);
+    checks.extend([listeners(), entering(), sockets(), cgroups(), records(), events(), helper(), walls()]);
     checks.sort_by_key(|check| check.feature.split(':').next().unwrap_or_default());
     checks
 }
@@ -131,10 +148,9 @@ impl Privilege {
 /// What the helper can give up on this host: it enters the namespace that it is in already, and looks at its root.
 fn walls() -> Check {
     let feature = "files: the helper's walls";
-    let entered = Files::new().map_err(crate::Error::from).and_then(|files| {
-        let own = Process::open(std::process::id().cast_signed())?;
-        Ok(files.glob(&own, "/", &GlobOptions::default())?.helper)
-    });
+    let entered = Files::new()
+        .map_err(crate::Error::from)
+        .and_then(|files| Ok(files.glob(&own()?, "/", &GlobOptions::default())?.helper));
     let hello = match entered {
         Ok(hello) => hello,
         Err(error) => return Check { feature, state: State::Missing, detail: error.to_string() },
@@ -175,10 +191,132 @@ fn listeners() -> Check {
     match asked {
         Ok(found) => Check { feature, state: State::Works, detail: format!("{} found", found.len()) },
         Err(error) => {
-            let detail =
-                format!("{error}; load the kernel modules inet_diag, tcp_diag, udp_diag and unix_diag");
-            Check { feature, state: State::Missing, detail }
+            let detail = format!(
+                "{error}; load the kernel modules inet_diag, tcp_diag, udp_diag and unix_diag; without: {TEXT}"
+            );
+            Check { feature, state: State::Partly, detail }
         }
+    }
+}
+
+/// What serves where the kernel's dump cannot be had.
+const TEXT: &str = "the text files of /proc/PID/net, which are slower and do not tell the interface of a socket, \
+                    IPV6_V6ONLY, and the users of Unix sockets";
+
+/// Whether network namespaces can be entered. Joining where one is already changes nothing, and takes the same right.
+fn entering() -> Check {
+    let feature = "scan: entering network namespaces (setns)";
+    let entered = own().and_then(|own| {
+        let id = own.namespace(NamespaceKind::Net)?;
+        let namespace = own.open_namespace(NamespaceKind::Net)?;
+        netns::visit(|visitor| visitor.sock_diag_of(namespace.as_fd(), id))?
+    });
+    match entered {
+        Ok(_) => Check { feature, state: State::Works, detail: "entered our own".to_owned() },
+        Err(error) => {
+            let detail = format!("{}; without: {TEXT}; host names of containers are not known", why(&error));
+            Check { feature, state: State::Partly, detail }
+        }
+    }
+}
+
+/// Whether a thorough scan can ask sockets of others where they are: it borrows one of our own.
+fn sockets() -> Check {
+    let feature = "scan: namespaces held by sockets (pidfd_getfd)";
+    let socket = match UdpSocket::bind("127.0.0.1:0") {
+        Ok(socket) => socket,
+        Err(error) => {
+            return Check { feature, state: State::Missing, detail: format!("no socket to try it: {error}") };
+        }
+    };
+    match own().and_then(|own| netns_files::socket_namespace_of(&own, socket.as_raw_fd())) {
+        Ok(_) => Check { feature, state: State::Works, detail: "borrowed a socket and asked it".to_owned() },
+        Err(error) => Check {
+            feature,
+            state: State::Missing,
+            detail: format!(
+                "{}; a thorough scan does not find network namespaces that only a socket holds",
+                why(&error)
+            ),
+        },
+    }
+}
+
+/// Whether the kernel tells of processes that start and end.
+fn events() -> Check {
+    let feature = "watch: process events (connector)";
+    match ProcessEvents::open() {
+        Ok(events) => {
+            let detail = match events.is_filtered() {
+                true => "the kernel tells of starts and ends, and of nothing else",
+                false => "the kernel tells of starts and ends among other things (before Linux 6.6)",
+            };
+            Check { feature, state: State::Works, detail: detail.to_owned() }
+        }
+        Err(error) => Check {
+            feature,
+            state: State::Partly,
+            detail: format!(
+                "{}; without: the host is scanned again and again, and what starts is seen within one interval",
+                why(&error)
+            ),
+        },
+    }
+}
+
+/// Where runtimes keep what they know of their containers, as far as root or the daemons of a host keep it.
+const RECORDS: [(&str, &[&str]); 6] = [
+    ("Docker", &["/var/lib/docker/containers"]),
+    ("containerd", &["/run/containerd/io.containerd.runtime.v2.task"]),
+    ("Podman and CRI-O", &["/var/lib/containers/storage", "/run/containers/storage"]),
+    ("runc and crun", &["/run/runc", "/run/crun"]),
+    ("LXC", &["/var/lib/lxc"]),
+    ("systemd", &["/run/systemd/machines"]),
+];
+
+/// Which runtimes keep records here, and whether we may list them.
+fn records() -> Check {
+    let list = |place: &&str| std::fs::read_dir(place).map(drop).map_err(|error| error.kind());
+    records_listed(RECORDS.iter().map(|(runtime, places)| (*runtime, places.iter().map(list).collect())))
+}
+
+/// By how listing the places of each went.
+fn records_listed(runtimes: impl Iterator<Item = (&'static str, Vec<Result<(), IoKind>>)>) -> Check {
+    let feature = "scan: records of runtimes";
+    let (mut readable, mut refused) = (Vec::new(), Vec::new());
+    for (runtime, places) in runtimes {
+        if places.contains(&Err(IoKind::PermissionDenied)) {
+            refused.push(runtime);
+        } else if places.contains(&Ok(())) {
+            readable.push(runtime);
+        }
+    }
+    let (state, detail) = match (readable.is_empty(), refused.is_empty()) {
+        (true, true) => (State::Works, "no runtime keeps any in its usual place".to_owned()),
+        (false, true) => (State::Works, format!("those of {}", readable.join(", "))),
+        (none, false) => (
+            if none { State::Missing } else { State::Partly },
+            format!(
+                "may not read those of {}: needs root, or {}; without: ids from cgroups, but no names and images",
+                refused.join(", "),
+                Capability::DacReadSearch,
+            ),
+        ),
+    };
+    Check { feature, state, detail }
+}
+
+fn own() -> Result<Process, Error> {
+    Process::open(std::process::id().cast_signed())
+}
+
+/// An error, with what the kernel's refusal means when no capability is missing.
+fn why(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            format!("{error}: a filter of system calls or a security module refuses it")
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -201,8 +339,7 @@ fn helper() -> Check {
 
 fn cgroups() -> Check {
     let feature = "scan: runtimes by cgroup";
-    let own = Process::open(std::process::id().cast_signed()).and_then(|process| process.cgroup());
-    let text = own.unwrap_or_default();
+    let text = own().and_then(|process| process.cgroup()).unwrap_or_default();
     let lines = || text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     let (unified, others) = (lines().filter(|l| l.starts_with(b"0::")).count(), lines().count());
     let detail = match (unified, others) {
@@ -227,6 +364,21 @@ mod tests {
             let needs: Vec<String> = needs.iter().map(|c| format!("`{c}`")).collect();
             let row = format!("| {feature} | {} | {without} |", needs.join(", "));
             assert!(document.contains(&row), "docs/threat-model.md lacks: {row}");
+        }
+    }
+
+    #[test]
+    fn records_that_may_not_be_read_are_told_from_those_that_are_not_there() {
+        let (no, none) = (Err(IoKind::PermissionDenied), Err(IoKind::NotFound));
+        for (docker, podman, state, detail) in [
+            (none, vec![none, none], State::Works, "no runtime keeps any in its usual place"),
+            (Ok(()), vec![none, Ok(())], State::Works, "those of Docker, Podman"),
+            (Ok(()), vec![Ok(()), no], State::Partly, "may not read those of Podman: needs root, or CAP_DAC"),
+            (no, vec![no], State::Missing, "may not read those of Docker, Podman: needs root, or CAP_DAC"),
+        ] {
+            let check = records_listed([("Docker", vec![docker]), ("Podman", podman)].into_iter());
+            assert_eq!(check.state, state, "{check:?}");
+            assert!(check.detail.starts_with(detail), "{check:?}");
         }
     }
 }

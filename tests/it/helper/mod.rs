@@ -4,6 +4,5 @@ mod binary;
 mod client;
 mod finding;
 mod memory;
-mod older;
 mod own;
 mod posture;
