@@ -38,8 +38,8 @@ for ask in (lambda: s.getsockopt(socket.SOL_SOCKET, 71, 8), lambda: fcntl.ioctl(
         run(python.args(["python3", "-c", script]), b"").text()
     };
     assert_eq!(python(&[cookie.clone(), asked.clone()]), "92 1 ", "or this test makes nothing fail");
-    for rules in [&[cookie.clone()][..], &[asked.clone()], &[cookie, asked]] {
-        again(&rig, rules, "dial::inside::", 5);
-        again(&rig, rules, "dial::lifetime::", 3);
+    for rules in [vec![cookie.clone()], vec![asked.clone()], vec![cookie, asked]] {
+        again(&rig, &rules, "dial::inside::", 5);
+        again(&rig, &rules, "dial::lifetime::", 3);
     }
 }

@@ -106,11 +106,11 @@ fn without_flags_and_seals_of_6_3_the_helper_is_sealed_all_the_same() {
     let flag = Rule::when(libc::SYS_memfd_create, &[(1, MFD_EXEC, MFD_EXEC)], libc::EINVAL);
     let add = (1, u32::MAX, F_ADD_SEALS);
     let seal = Rule::when(libc::SYS_fcntl, &[add, (2, F_SEAL_EXEC, F_SEAL_EXEC)], libc::EINVAL);
-    for rules in [&[flag.clone()][..], &[seal.clone()], &[flag, seal]] {
-        assert_eq!(rig.portolan(rules, &["cat", &c.target(), "/app/file"]).text(), "read");
+    for rules in [vec![flag.clone()], vec![seal.clone()], vec![flag, seal]] {
+        assert_eq!(rig.portolan(&rules, &["cat", &c.target(), "/app/file"]).text(), "read");
         let joined = ["cat", &c.target(), "/proc/1/comm", "--pid-namespace"];
-        assert!(!rig.portolan(rules, &joined).text().is_empty());
-        let row = row(rig.portolan(rules, &["doctor"]), "files: the helper ");
+        assert!(!rig.portolan(&rules, &joined).text().is_empty());
+        let row = row(rig.portolan(&rules, &["doctor"]), "files: the helper ");
         assert!(row.contains("works") && row.contains("sealed memory"), "{row}");
     }
     // Without any seal it is no sealed memory: the file has to do.

@@ -246,16 +246,37 @@ os.close(home)
 print('held %d.' % held, flush=True)
 time.sleep(1000)";
 
+/// The container, and the namespace that its socket holds.
+fn hold(name: &str) -> (Inside, u64) {
+    let c = Inside::start(&servers::python(World::new(name), HELD));
+    c.wait_log("held ");
+    let log = c.container.log();
+    let held = log.split_once("held ").unwrap().1.split('.').next().unwrap().parse().unwrap();
+    (c, held)
+}
+
+fn found_in(chart: &Value, netns: u64) -> bool {
+    chart["listeners"].as_array().unwrap().iter().any(|l| l["netns"] == netns && l["port"] == 7699)
+}
+
+/// A listener that nobody in its namespace owns could be one of Multipath TCP, so that these are asked for.
+#[test]
+fn without_the_dump_of_multipath_tcp_all_others_are_charted() {
+    require!(Need::Root, Need::Overlay, Need::Program("cc"));
+    let ((c, held), rig) = (hold("no-mptcp-diag"), Rig::new());
+    let (ran, missed) = rig.missing(&["mptcp="], &["scan", "--json", "--thorough"]);
+    assert_eq!(missed, ["mptcp"]);
+    let chart = chart(ran);
+    assert!(found_in(&chart, held), "{}", chart["faults"]);
+    let owner = chart["listeners"].as_array().unwrap().iter().find(|l| l["netns"] == held);
+    assert_eq!(owner.unwrap()["pid"], c.pid());
+}
+
 #[test]
 fn where_no_socket_can_be_borrowed_a_thorough_scan_says_so() {
     require!(Need::Root, Need::Overlay, Need::Program("cc"));
-    let c = Inside::start(&servers::python(World::new("held-by-a-socket"), HELD));
-    c.wait_log("held ");
-    let log = c.container.log();
-    let held: u64 = log.split_once("held ").unwrap().1.split('.').next().unwrap().parse().unwrap();
-    let found = |chart: &Value| {
-        chart["listeners"].as_array().unwrap().iter().any(|l| l["netns"] == held && l["port"] == 7699)
-    };
+    let (_c, held) = hold("held-by-a-socket");
+    let found = |chart: &Value| found_in(chart, held);
     assert!(found(&chart(portolan(["scan", "--json", "--thorough"]))));
     let rig = Rig::new();
     for errno in [libc::ENOSYS, libc::EPERM] {

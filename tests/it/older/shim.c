@@ -3,7 +3,7 @@
    it was missed.
    both=        the request that knows no family (TCPDIAG_GETSOCK)
    inet= unix=  the dumps of these families, as without the modules inet_diag and unix_diag
-   udp=         the dumps of UDP, as without udp_diag
+   udp= mptcp=  the dumps of these protocols, as without udp_diag and mptcp_diag
    size=        the size of the list of descriptors
    NAME=N       opening NAME below /proc/PID fails with this errno
    NAME=/PATH   what is opened is another file
@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -67,7 +68,10 @@ static void rewrite(unsigned char *bytes, size_t length) {
         if (head->nlmsg_type == TCPDIAG_GETSOCK && (missing("both") || missing("inet"))) {
             head->nlmsg_type = NO_REQUEST, told("both");
         } else if (head->nlmsg_type == SOCK_DIAG_BY_FAMILY) {
-            if (inet && missing("inet")) body[0] = NO_FAMILY, told("inet");
+            /* Its number is in an attribute, which no other request has. */
+            int numbered = head->nlmsg_len > NLMSG_LENGTH(sizeof(struct inet_diag_req_v2));
+            if (inet && numbered && missing("mptcp")) body[0] = NO_FAMILY, told("mptcp");
+            else if (inet && missing("inet")) body[0] = NO_FAMILY, told("inet");
             else if (inet && body[1] == 17 && missing("udp")) body[1] = NO_PROTOCOL, told("udp");
             else if (body[0] == AF_UNIX && missing("unix")) body[0] = NO_FAMILY, told("unix");
         }
