@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portolan_linux::netns::{self, Visitor};
 use portolan_linux::process::SocketCounts;
 use portolan_linux::sock_diag::{Dumper, Listening, Local, Wanted};
-use portolan_linux::{Error, ErrorKind, NamespaceId, Process, Result};
+use portolan_linux::{Error, ErrorKind, NamespaceId, NamespaceKind, Process, Result};
 
 use crate::fault::Faults;
 use crate::lookup::Lookup;
@@ -136,7 +136,7 @@ impl Asker<'_> {
         let (socket, name, counts) = match self.enter(visitor, (id, place), named) {
             Ok(entered) => entered,
             Err(error) => {
-                let whole = self.by_text(place, deadline, into).is_some();
+                let whole = self.by_text((id, place), deadline, into).is_some();
                 let what = if whole { "enter, where the text of /proc told instead," } else { "enter" };
                 return Told { whole, troubles: vec![(what, error.kind())] };
             }
@@ -167,7 +167,7 @@ impl Asker<'_> {
                 // A kernel without this dump: the text has all of them.
                 Err(error) if matches!(error.kind(), ErrorKind::Unsupported(_)) => {
                     told.troubles.push((operation, error.kind()));
-                    if self.by_text(place, deadline, into).is_some() {
+                    if self.by_text((id, place), deadline, into).is_some() {
                         break;
                     }
                     told.whole = false;
@@ -185,9 +185,19 @@ impl Asker<'_> {
 
     /// What the text files of `/proc` tell of a namespace, instead of what is in `into`; `None` when they cannot be
     /// had either.
-    fn by_text(&self, place: &Place, deadline: Instant, into: &mut Vec<Listening>) -> Option<()> {
+    fn by_text(
+        &self,
+        (id, place): (NamespaceId, &Place),
+        deadline: Instant,
+        into: &mut Vec<Listening>,
+    ) -> Option<()> {
         let mains = place.members.iter().filter(|member| member.thread.is_none());
-        let text = |member: &Member| self.hold(member.place).and_then(|p| text::listeners(&p, deadline)).ok();
+        let text = |member: &Member| {
+            let process = self.hold(member.place).ok()?;
+            let found = text::listeners(&process, deadline).ok()?;
+            // It may have gone to another namespace, which is why it could not be entered by it.
+            (process.namespace(NamespaceKind::Net).ok()? == id).then_some(found)
+        };
         *into = mains.filter_map(text).next()?;
         Some(())
     }
