@@ -225,6 +225,7 @@ mod tests {
             trace: Trace::new(id, 0, user, stat),
             namespaces,
             cgroup: Arc::new(classify(cgroup.as_bytes())),
+            thread: None,
         }
     }
 

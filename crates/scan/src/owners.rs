@@ -21,7 +21,12 @@ type Socket = u32;
 
 /// Where sockets were found in the scan before.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(HashMap<Socket, (ProcessId, u32)>);
+pub(crate) struct Remembered {
+    held: HashMap<Socket, (ProcessId, u32)>,
+    /// Sockets that nobody had, and that are most likely the kernel's own: tunnels wait for UDP by sockets that have a
+    /// number, and nobody ever has one of them.
+    kernels: HashSet<Socket>,
+}
 
 /// Who looks for owners, and what was found.
 pub(crate) struct Search<'a> {
@@ -30,6 +35,8 @@ pub(crate) struct Search<'a> {
     found: HashMap<Socket, (usize, u32)>,
     /// Sockets of the host that most likely belong to a process that we may not look at.
     unlikely: HashSet<Socket>,
+    /// Those of the scan before that still have no owner, and new ones.
+    kernels: HashSet<Socket>,
     /// How many descriptors may be looked at for one namespace, and how many of these are left.
     most: u32,
     left: u32,
@@ -47,7 +54,15 @@ const UNLIKELY: u32 = 32;
 
 impl<'a> Search<'a> {
     pub(crate) fn new(processes: &'a [Seen], before: &'a Remembered) -> Self {
-        Self { processes, before, found: HashMap::new(), unlikely: HashSet::new(), most: AT_HOME, left: 0 }
+        Self {
+            processes,
+            before,
+            found: HashMap::new(),
+            unlikely: HashSet::new(),
+            kernels: HashSet::new(),
+            most: AT_HOME,
+            left: 0,
+        }
     }
 
     /// Looks among the processes of the sockets' own namespace; gives those that nobody there has.
@@ -78,8 +93,10 @@ impl<'a> Search<'a> {
         self.unlikely.extend(sockets);
     }
 
-    /// Looks everywhere for sockets that were handed to a process of another namespace.
-    pub(crate) fn abroad(&mut self, mut wanted: HashSet<Socket>, faults: &mut Faults) {
+    /// Looks everywhere for sockets that were handed to a process of another namespace. Of those that are for `udp` and
+    /// are found nowhere, it is remembered that they are most likely the kernel's own, and not worth the same again.
+    pub(crate) fn abroad(&mut self, mut wanted: HashSet<Socket>, udp: &HashSet<Socket>, faults: &mut Faults) {
+        self.kernels.extend(wanted.extract_if(|socket| self.before.kernels.contains(socket)));
         if wanted.is_empty() {
             return;
         }
@@ -91,8 +108,10 @@ impl<'a> Search<'a> {
             if wanted.is_empty() {
                 break;
             }
-            self.among(Member { place, thread: None }, &mut wanted, ABROAD_EACH, faults);
+            let thread = self.processes.get(place).and_then(|seen| seen.thread);
+            self.among(Member { place, thread }, &mut wanted, ABROAD_EACH, faults);
         }
+        self.kernels.extend(wanted.intersection(udp));
     }
 
     /// Takes from `wanted` what a process has among so many of its descriptors.
@@ -143,11 +162,11 @@ impl<'a> Search<'a> {
 
     /// Looks where the sockets were before.
     fn again(&mut self, member: Member, process: &Process, wanted: &mut HashSet<Socket>) {
-        if self.before.0.is_empty() || member.thread.is_some() {
+        if self.before.held.is_empty() || member.thread.is_some() {
             return;
         }
         let still = |socket: &Socket| {
-            let (holder, descriptor) = self.before.0.get(socket)?;
+            let (holder, descriptor) = self.before.held.get(socket)?;
             (*holder == process.id() && process.socket(*descriptor).ok()? == Some(*socket))
                 .then_some((*socket, *descriptor))
         };
@@ -165,10 +184,12 @@ impl<'a> Search<'a> {
         at: &HashMap<ProcessId, usize>,
     ) {
         for socket in sockets {
-            if let Some((holder, descriptor)) = self.before.0.get(&socket)
+            if let Some((holder, descriptor)) = self.before.held.get(&socket)
                 && let Some(place) = at.get(holder)
             {
                 self.found.insert(socket, (*place, *descriptor));
+            } else if self.before.kernels.contains(&socket) {
+                self.kernels.insert(socket);
             }
         }
     }
@@ -178,7 +199,7 @@ impl<'a> Search<'a> {
         let remembered = self.found.iter().filter_map(|(socket, (place, descriptor))| {
             Some((*socket, (self.processes.get(*place)?.id(), *descriptor)))
         });
-        let remembered = Remembered(remembered.collect());
+        let remembered = Remembered { held: remembered.collect(), kernels: self.kernels };
         (self.found.into_iter().map(|(socket, (place, _))| (socket, place)).collect(), remembered)
     }
 }
@@ -204,6 +225,7 @@ mod tests {
             trace: Process::open(pid.cast_signed()).unwrap().trace().unwrap(),
             namespaces: Namespaces { mnt: id, net: id, pid: id, user: id },
             cgroup: Arc::new(classify(b"")),
+            thread: None,
         }
     }
 
@@ -223,6 +245,10 @@ mod tests {
             found.push((listener, at, inode));
         }
         found
+    }
+
+    fn holding<const N: usize>(held: [(Socket, (ProcessId, u32)); N]) -> Remembered {
+        Remembered { held: HashMap::from(held), kernels: HashSet::new() }
     }
 
     /// What is found of `wanted`, and of what is unlikely, by one scan after another.
@@ -267,7 +293,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         // One that ended meanwhile costs nothing, and is no fault.
-        let remembered = Remembered(HashMap::from([(sockets[0].2, (processes[0].id(), 3))]));
+        let remembered = holding([(sockets[0].2, (processes[0].id(), 3))]);
         let mut faults = Faults::default();
         let mut search = Search::new(&processes, &remembered);
         let rest = search.at_home(
@@ -278,6 +304,26 @@ mod tests {
         );
         assert!(rest.is_empty() && faults.into_list().is_empty());
         assert_eq!(search.done().0, HashMap::from([(sockets[0].2, 1)]));
+    }
+
+    #[test]
+    fn what_is_the_kernels_is_looked_for_once() {
+        let processes = [seen(std::process::id())];
+        let sockets = above(2, 1);
+        let (nobodys, ours) = (1, sockets[0].2);
+        let nothing = Remembered::default();
+        let mut search = Search::new(&processes, &nothing);
+        search.abroad([nobodys].into(), &[nobodys, ours].into(), &mut Faults::default());
+        let (_, now) = search.done();
+        assert_eq!(now.kernels, [nobodys].into());
+        let mut search = Search::new(&processes, &now);
+        search.abroad([nobodys].into(), &[nobodys].into(), &mut Faults::default());
+        assert_eq!(search.left, 0, "nothing was looked at");
+        assert_eq!(search.done().1.kernels, [nobodys].into());
+        let mut search = Search::new(&processes, &now);
+        search.abroad([nobodys, ours].into(), &[nobodys, ours].into(), &mut Faults::default());
+        let (found, now) = search.done();
+        assert_eq!((found.get(&ours), now.kernels), (Some(&0), [nobodys].into()));
     }
 
     #[test]
@@ -305,16 +351,13 @@ mod tests {
         let sockets = above(2, 2);
         let (one, other) = (&sockets[0], &sockets[1]);
         // It was at the descriptor that another socket has now, and is at its own.
-        let remembered = Remembered(HashMap::from([
-            (one.2, (processes[0].id(), other.1)),
-            (17, (processes[0].id(), one.1)),
-        ]));
+        let remembered = holding([(one.2, (processes[0].id(), other.1)), (17, (processes[0].id(), one.1))]);
         let mut search = Search::new(&processes, &remembered);
         let rest = search.at_home(NamespaceId::new(1), &[ME], [one.2, 17].into(), &mut Faults::default());
         assert_eq!(rest, [17].into(), "there is no such socket");
         let (found, now) = search.done();
         assert_eq!(found, HashMap::from([(one.2, 0)]));
-        assert_eq!(now.0, HashMap::from([(one.2, (processes[0].id(), one.1))]));
+        assert_eq!(now.held, HashMap::from([(one.2, (processes[0].id(), one.1))]));
     }
 
     #[test]
@@ -325,7 +368,7 @@ mod tests {
         let processes = [seen(child.id()), me];
         let nothing = Remembered::default();
         let mut search = Search::new(&processes, &nothing);
-        search.abroad([sockets[0].2, 17].into(), &mut Faults::default());
+        search.abroad([sockets[0].2, 17].into(), &HashSet::new(), &mut Faults::default());
         assert_eq!(search.done().0, HashMap::from([(sockets[0].2, 1)]));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -42,7 +42,7 @@ pub(crate) type Ways = BTreeMap<NamespaceId, Vec<Way>>;
 pub(crate) struct Place {
     /// The processes in it, the oldest first.
     pub(crate) members: Vec<Member>,
-    /// For one that no main thread is in.
+    /// For one that no main thread is in, or whose main threads have ended.
     pub(crate) ways: Vec<Way>,
 }
 
@@ -59,7 +59,9 @@ impl Places {
     pub(crate) fn of(processes: &[Seen], host: NamespaceId, ways: &Ways) -> Self {
         let mut places = Self { order: vec![host], places: HashMap::from([(host, Place::default())]) };
         for (place, process) in processes.iter().enumerate() {
-            places.at(process.namespaces.net).members.push(Member { place, thread: None });
+            let at = places.at(process.namespaces.net);
+            at.members.push(Member { place, thread: process.thread });
+            at.ways.extend(process.thread.map(|thread| Way::Thread(process.id(), thread)));
         }
         for place in places.places.values_mut() {
             place.members.sort_by_key(|member| processes.get(member.place).map(Seen::age));

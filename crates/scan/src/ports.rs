@@ -42,7 +42,7 @@ pub(crate) fn listeners(
         Which::All => HashMap::new(),
         Which::These(_) => processes.iter().enumerate().map(|(at, seen)| (seen.id(), at)).collect(),
     };
-    let mut orphans = HashSet::new();
+    let (mut orphans, mut udp) = (HashSet::new(), HashSet::new());
     for (id, place) in known.places.iter() {
         let Some(listening) = listening.get_mut(&id) else { continue };
         let sockets = listening.iter().map(|l| l.inode).filter(|inode| *inode != 0);
@@ -59,10 +59,11 @@ pub(crate) fn listeners(
         if blind && id == known.host.net {
             search.also(rest);
         } else {
+            udp.extend(listening.iter().filter(|l| l.protocol == Protocol::Udp).map(|l| l.inode));
             orphans.extend(rest);
         }
     }
-    search.abroad(orphans, faults);
+    search.abroad(orphans, &udp, faults);
     let (owners, now) = search.done();
     *remembered = now;
     let of_namespace = oldest_containers(known.containers);

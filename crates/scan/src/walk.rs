@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portolan_linux::process::Trace;
-use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId, process};
+use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId, process, threads};
 
 use crate::cgroup::{Classification, classify};
 use crate::container::Namespaces;
@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) trace: Trace,
     pub(crate) namespaces: Namespaces,
     pub(crate) cgroup: Arc<Classification>,
+    /// The thread that speaks for it, when its first thread has ended and others go on without it.
+    pub(crate) thread: Option<i32>,
 }
 
 impl Seen {
@@ -34,6 +36,7 @@ impl Seen {
             && self.namespaces == other.namespaces
             && self.command() == other.command()
             && self.cgroup == other.cgroup
+            && self.thread == other.thread
     }
 
     /// What orders processes by age.
@@ -121,6 +124,9 @@ pub(crate) fn processes(judged: &mut Judged, faults: &mut Faults) -> Result<Proc
     Ok(all)
 }
 
+/// So many threads are looked at for one that is alive.
+const SPEAKERS: usize = 16;
+
 /// What was tried, and why it failed.
 pub(crate) type Failed = (&'static str, portolan_linux::Error);
 
@@ -131,10 +137,18 @@ fn look(
     faults: &mut Faults,
 ) -> std::result::Result<Option<Seen>, Failed> {
     let process = Process::open(pid).map_err(|e| ("open", e))?;
-    if process.stat().is_kernel_thread() || process.stat().is_zombie() {
+    if process.stat().is_kernel_thread() {
         return Ok(None);
     }
-    let namespaces = namespaces(&process).map_err(|e| ("read the namespaces", e))?;
+    let (namespaces, thread) = if process.stat().is_zombie() {
+        // A first thread that ends before the others stays as a zombie until they have ended (`pthread_exit(3)`).
+        match speaker(&process).map_err(|e| ("look at the threads", e))? {
+            Some((namespaces, thread)) => (namespaces, Some(thread)),
+            None => return Ok(None),
+        }
+    } else {
+        (namespaces(&process).map_err(|e| ("read the namespaces", e))?, None)
+    };
     let text = process.cgroup().unwrap_or_else(|error| {
         if error.kind() != ErrorKind::TargetGone {
             faults.of_pid("read the cgroup", pid, &error);
@@ -143,5 +157,24 @@ fn look(
     });
     let cgroup = now.judge(text, before);
     let trace = process.trace().map_err(|e| ("look at", e))?;
-    Ok(Some(Seen { trace, namespaces, cgroup }))
+    Ok(Some(Seen { trace, namespaces, cgroup, thread }))
+}
+
+/// The first of a process's threads that is alive, and where it is.
+fn speaker(process: &Process) -> portolan_linux::Result<Option<(Namespaces, i32)>> {
+    if process.stat().threads < 2 {
+        return Ok(None);
+    }
+    for thread in threads::list(process, SPEAKERS)? {
+        let of = |kind| threads::namespace(process, thread, kind);
+        if let (Some(mnt), Some(net), Some(pid), Some(user)) = (
+            of(NamespaceKind::Mount)?,
+            of(NamespaceKind::Net)?,
+            of(NamespaceKind::Pid)?,
+            of(NamespaceKind::User)?,
+        ) {
+            return Ok(Some((Namespaces { mnt, net, pid, user }, thread)));
+        }
+    }
+    Ok(None)
 }

@@ -217,3 +217,23 @@ time.sleep(1000)",
     drop(program);
     assert!(!knows(&thorough(), netns));
 }
+
+#[test]
+fn one_of_a_process_whose_first_thread_ended_is_charted() {
+    require!(Need::Root);
+    let (program, said) = program(
+        "
+unshare(NEWNET)
+def stay():
+    while open('/proc/self/stat').read().rsplit(') ')[1][0] != 'Z': time.sleep(0.001)
+    print('ready', number('/proc/thread-self/ns/net'), flush=True)
+    time.sleep(1000)
+listener = listen(8203)
+threading.Thread(target=stay).start()
+libc.pthread_exit(None)",
+    );
+    let netns = said.parse().unwrap();
+    let chart = chart();
+    assert!(knows(&chart, netns), "faults {:?}", chart.faults);
+    assert_eq!(only(&chart, netns, &program).port(), Some(8203));
+}
