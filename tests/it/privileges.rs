@@ -195,6 +195,9 @@ fn the_doctor_names_what_is_missing_and_for_what() {
         ("CAP_SYS_ADMIN", "dial: connect inside containers", "missing"),
         ("CAP_SYS_CHROOT", "files: enter containers", "missing"),
         ("CAP_DAC_READ_SEARCH", "files: protected files", "partly"),
+        ("CAP_NET_ADMIN", "scan: namespaces held by sockets alone", "partly"),
+        ("CAP_NET_ADMIN", "scan: namespaces held by sockets (pidfd_getfd)", "missing"),
+        ("CAP_SYS_ADMIN", "scan: entering network namespaces (setns)", "partly"),
     ] {
         let (code, rows) = rows(copies.without(&capability.to_lowercase(), &["doctor"]));
         named(&rows, feature, state, capability);
