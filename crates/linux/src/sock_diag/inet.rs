@@ -53,7 +53,7 @@ pub(super) fn both_families() -> Request {
     Request::new(BOTH_FAMILIES, Protocol::Tcp, &[&head, &ANY, &LISTEN.to_ne_bytes(), &[0; 4]])
 }
 
-/// As [`request`], with the protocol in an attribute (Linux 5.6).
+/// As [`request`], with the protocol in an attribute (Linux 5.9).
 pub(super) fn mptcp(family: i32) -> Request {
     let attribute =
         [&8_u16.to_ne_bytes()[..], &REQUEST_PROTOCOL.to_ne_bytes(), &MPTCP.to_ne_bytes()].concat();

@@ -91,7 +91,7 @@ pub enum Local {
 pub enum Wanted {
     /// TCP listeners of both families.
     Tcp,
-    /// Listeners of Multipath TCP (Linux 5.6): a dump of TCP shows the socket that the kernel made for it, whose
+    /// Listeners of Multipath TCP (Linux 5.9): a dump of TCP shows the socket that the kernel made for it, whose
     /// inode number no process has.
     Mptcp,
     /// UDP sockets over IPv4.
