@@ -1,7 +1,7 @@
 //! The budgets: each is a ratio against a peer in the same run, so that the machine's mood divides out.
 //!
 //! `make bench` runs all of them; the exit code is 1 if one is not kept. `make bench ONLY=files` runs those whose
-//! group has that name (dial, files, load, docker, scan). Measurements of both sides take turns in short batches, and the
+//! group has that name (dial, files, load, docker, scan, watch). Measurements of both sides take turns in short batches, and the
 //! same percentile of each is compared.
 #![allow(
     dead_code,
@@ -63,12 +63,13 @@ impl Budget {
 }
 
 type Group = (&'static str, fn() -> Vec<Budget>);
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     ("files", files::budgets),
     ("load", load::budgets),
     ("docker", docker::budgets),
     ("dial", || dial::budgets().into()),
     ("scan", scan::budgets),
+    ("watch", scan::watch_budgets),
 ];
 
 fn main() -> ExitCode {

@@ -28,6 +28,13 @@ pub(crate) struct Remembered {
     kernels: HashSet<Socket>,
 }
 
+impl Remembered {
+    /// Whether a process has any of them.
+    pub(crate) fn has(&self, process: ProcessId) -> bool {
+        self.0.values().any(|(holder, _)| *holder == process)
+    }
+}
+
 /// Who looks for owners, and what was found.
 pub(crate) struct Search<'a> {
     processes: &'a [Seen],

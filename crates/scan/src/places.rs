@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use portolan_linux::netns_files::NamespaceFile;
 use portolan_linux::{NamespaceId, ProcessId};
 
+use crate::scanner::snapshot::Which;
 use crate::walk::Seen;
 
 /// A process that can own sockets of a namespace.
@@ -56,9 +57,12 @@ pub(crate) struct Places {
 impl Places {
     /// By the processes' main threads, and by other ways into namespaces that none of those is in. The host's is the
     /// first, and is there even if none of its processes can be looked at.
-    pub(crate) fn of(processes: &[Seen], host: NamespaceId, ways: &Ways) -> Self {
+    ///
+    /// Of the others only those of `which` are looked for.
+    pub(crate) fn of(processes: &[Seen], host: NamespaceId, ways: &Ways, which: Which<'_>) -> Self {
         let mut places = Self { order: vec![host], places: HashMap::from([(host, Place::default())]) };
-        for (place, process) in processes.iter().enumerate() {
+        let wanted = processes.iter().enumerate().filter(|(_, process)| which.has(process.namespaces.net));
+        for (place, process) in wanted {
             let at = places.at(process.namespaces.net);
             at.members.push(Member { place, thread: process.thread });
             at.ways.extend(process.thread.map(|thread| Way::Thread(process.id(), thread)));
@@ -66,7 +70,7 @@ impl Places {
         for place in places.places.values_mut() {
             place.members.sort_by_key(|member| processes.get(member.place).map(Seen::age));
         }
-        for (id, ways) in ways {
+        for (id, ways) in ways.iter().filter(|(id, _)| which.has(**id)) {
             let place = places.at(*id);
             if place.members.is_empty() {
                 let thread = |way: &Way| match way {

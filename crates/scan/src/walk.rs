@@ -34,6 +34,7 @@ impl Seen {
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
         self.id() == other.id()
             && self.namespaces == other.namespaces
+            && self.trace.owner() == other.trace.owner()
             && self.command() == other.command()
             && self.cgroup == other.cgroup
             && self.thread == other.thread
@@ -48,9 +49,30 @@ impl Seen {
 /// All processes at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
+    /// By their number.
     pub(crate) seen: Vec<Seen>,
     /// Those that were there and could not be looked at.
     pub(crate) unseen: Vec<i32>,
+}
+
+impl Processes {
+    /// Where a process of this number is in the list, or would be.
+    pub(crate) fn place_of(&self, pid: i32) -> std::result::Result<usize, usize> {
+        self.seen.binary_search_by_key(&pid, |seen| seen.id().pid)
+    }
+
+    /// Notes whether a process could be looked at; gives whether it has ended.
+    pub(crate) fn note(&mut self, pid: i32, found: &std::result::Result<Option<Seen>, Failed>) -> bool {
+        self.unseen.retain(|unseen| *unseen != pid);
+        match found {
+            Ok(_) => false,
+            Err((_, error)) if error.kind() == ErrorKind::TargetGone => true,
+            Err(_) => {
+                self.unseen.push(pid);
+                false
+            }
+        }
+    }
 }
 
 /// What cgroup texts were judged to be. Processes of a container have one in common, and keep it from scan to scan.
@@ -121,6 +143,8 @@ pub(crate) fn processes(judged: &mut Judged, faults: &mut Faults) -> Result<Proc
         }
     }
     *judged = now;
+    // They mostly are already.
+    all.seen.sort_by_key(|seen| seen.id().pid);
     Ok(all)
 }
 

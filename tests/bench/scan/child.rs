@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use portolan::Inventory;
-use portolan_scan::{ScanOptions, Scanner, scan};
+use portolan_scan::{ScanOptions, Scanner, WatchOptions, scan};
 
 use super::programs::median;
 
@@ -29,6 +29,29 @@ pub(crate) fn again(rounds: usize) {
         walls.push(start.elapsed());
     }
     tell(&chart.unwrap(), median(cpus), median(walls));
+}
+
+/// A watch that goes on for some time after its first update.
+pub(crate) fn watch(time: Duration) {
+    let mut watch = Scanner::new(ScanOptions::default()).watch(WatchOptions::default());
+    watch.next().unwrap().unwrap();
+    let (before, start) = (cpu(), Instant::now());
+    let stopper = watch.stopper();
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        stopper.stop();
+    });
+    let (mut updates, mut short_lived) = (0, 0);
+    while let Some(update) = watch.next() {
+        updates += 1;
+        short_lived += update.unwrap().short_lived.unwrap_or(0);
+    }
+    println!(
+        "cpu={} wall={} containers={} updates={updates} short_lived={short_lived}",
+        cpu().saturating_sub(before).as_micros(),
+        start.elapsed().as_micros(),
+        watch.chart().unwrap().containers.len(),
+    );
 }
 
 /// A scanner that keeps what cannot have changed.

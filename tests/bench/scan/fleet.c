@@ -1,11 +1,12 @@
 /* Many small containers, to be measured on: each has its own network, mount, pid and UTS namespaces, a loopback that
  * is up, and two listeners, 127.0.0.1 and dual-stack [::].
  *
- *   fleet [-c CONNECTIONS] [-o] [-p PROCESSES] [-g DIRECTORY] COUNT
+ *   fleet [-c CONNECTIONS] [-o] [-p PROCESSES] [-u] [-g DIRECTORY] COUNT
  *
  * -c  this many established connections in each (both ends are inside, so twice as many sockets)
  * -o  they are held by another process than the one that listens
  * -p  this many processes more in each, without sockets
+ * -u  each listens on ports that no other one has
  * -g  each in a cgroup of its own in this directory of cgroup2, named as Docker's systemd driver names them
  *
  * Prints "ready" once all of them listen, and ends with all of them when its standard input ends. Should it be killed
@@ -32,12 +33,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOOPBACK_PORT = 6379, ALL_PORT = 8080, BACKLOG = 4096 };
+enum { LOOPBACK_PORT = 6379, ALL_PORT = 8080, FIRST_UNIQUE_PORT = 10000, BACKLOG = 4096 };
 /* In a container: the end of a pipe that the fleet holds the other end of, and the pipe to say that it is up. What
  * is FIRST_OF_FLEET or above is the fleet's own. */
 enum { ALIVE = 0, READY = 3, FIRST_OF_FLEET = 4 };
 
-static int connections, processes, elsewhere;
+static int connections, processes, elsewhere, unique;
 static const char *cgroups;
 
 static int check(int result, const char *what) {
@@ -100,9 +101,11 @@ static void container(int number) {
     char name[32];
     check(sethostname(name, snprintf(name, sizeof name, "fleet-%d", number)), "sethostname");
     loopback_up();
-    struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = htons(LOOPBACK_PORT)};
+    int own = FIRST_UNIQUE_PORT + 2 * number;
+    struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = htons(unique ? own : LOOPBACK_PORT)};
     loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    struct sockaddr_in6 all = {.sin6_family = AF_INET6, .sin6_port = htons(ALL_PORT), .sin6_addr = IN6ADDR_ANY_INIT};
+    struct sockaddr_in6 all = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
+    all.sin6_port = htons(unique ? own + 1 : ALL_PORT);
     int listeners[2] = {
         listener(&loopback, sizeof loopback, AF_INET),
         listener(&all, sizeof all, AF_INET6),
@@ -162,10 +165,11 @@ static int count_ready(int pipe, int wanted) {
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "c:op:g:")) != -1;) switch (option) {
+    for (int option; (option = getopt(argc, argv, "c:op:ug:")) != -1;) switch (option) {
         case 'c': connections = atoi(optarg); break;
         case 'o': elsewhere = 1; break;
         case 'p': processes = atoi(optarg); break;
+        case 'u': unique = 1; break;
         case 'g': cgroups = optarg; break;
         default: return 2;
         }

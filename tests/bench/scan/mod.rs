@@ -2,26 +2,33 @@
 //!
 //! The rows are measured in a process that is alone: in pid and network namespaces of its own, so that it sees the
 //! fleet and nothing else of the machine, and so that the fleet ends when it does. What must see the whole host (the
-//! kernel tells process events in the first pid namespace only) is measured outside, by [`budgets`].
+//! kernel tells process events in the first pid namespace only) is measured outside, by [`watch_budgets`].
 //!
 //! - `fleet.c` makes the containers, `floor.c` makes the bare system calls
 //! - `programs`: builds and runs them
 //! - `child`: one scan in a new process, or many by one scanner
 //! - `peer`: `lsns` and `ss`
 //! - `rows`: what is compared with what
+//! - `watch`: the watch, on the machine as it is
 
 mod child;
 mod peer;
 mod programs;
 mod rows;
+mod watch;
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::Budget;
 
 pub(crate) fn budgets() -> Vec<Budget> {
     alone()
+}
+
+pub(crate) fn watch_budgets() -> Vec<Budget> {
+    watch::rows()
 }
 
 /// The rows of the process that is alone.
@@ -73,6 +80,7 @@ pub(crate) fn is_child(arguments: &[String]) -> bool {
             }
         }
         ["--scan-once"] => child::once(),
+        ["--watch", seconds] => child::watch(Duration::from_secs(seconds.parse().unwrap())),
         ["--rescan", rounds] => child::again(rounds.parse().unwrap()),
         _ => return false,
     }

@@ -42,15 +42,23 @@ pub(crate) fn ours(arguments: &[&str]) -> Figures {
 pub(crate) struct Programs {
     fleet: PathBuf,
     floor: PathBuf,
+    newcomer: PathBuf,
 }
 
 impl Programs {
     pub(crate) fn build() -> Self {
-        Self { fleet: compile("fleet"), floor: compile("floor") }
+        Self { fleet: compile("fleet"), floor: compile("floor"), newcomer: compile("newcomer") }
     }
 
     pub(crate) fn floor(&self, arguments: &[&str]) -> Figures {
         figures(Command::new(&self.floor).args(arguments))
+    }
+
+    /// A container that will listen; it ends when its input does.
+    pub(crate) fn newcomer(&self, port: u16, milliseconds: u16) -> Child {
+        let mut command = Command::new(&self.newcomer);
+        command.args([port.to_string(), milliseconds.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
     pub(crate) fn fleet(&self, count: usize, options: &[&str]) -> Fleet {

@@ -38,6 +38,7 @@ pub(crate) fn all() -> Vec<Budget> {
     rows.extend(connected(&programs, &quiet));
     rows.extend(many(&programs, &hundred));
     rows.extend(named(&programs));
+    rows.push(no_two_alike(&programs));
     rows
 }
 
@@ -151,6 +152,13 @@ fn rescan(programs: &Programs) -> Vec<Budget> {
         Budget::ratio("rescan, 1,000 containers, no change / dumps v4 and v6", cpu, median(floors), 1.4),
         Budget::ratio(at_once, cpu, median(one_dump), 1.4).for_comparison(),
     ]
+}
+
+/// Where nothing can be guessed about one container from the others.
+fn no_two_alike(programs: &Programs) -> Budget {
+    let _fleet = programs.fleet(MANY, &["-u"]);
+    let first = First::measure(programs, MANY, &["full"]);
+    first.against("first scan, 1,000 containers no two alike / the floor", 2.0)
 }
 
 /// Each container in a cgroup with a name as Docker gives it, so that its identity is read from there.

@@ -15,7 +15,7 @@ use crate::listener::Listener;
 use crate::owners::Remembered;
 use crate::places::{Places, Ways};
 use crate::ports::{self, Known};
-use crate::walk::{self, Judged, Processes};
+use crate::walk::{self, Judged, Processes, Seen};
 use crate::{Error, Inventory, Result, ScanOptions, group, held, identity};
 
 /// What is known of the host.
@@ -31,8 +31,24 @@ pub(crate) struct Snapshot {
     hostnames: HashMap<ProcessId, Option<Vec<u8>>>,
     identities: identity::Remembered,
     owners: Remembered,
+    /// The containers as they were grouped of these very processes, for whoever asks next.
+    grouped: Option<Grouped>,
     /// Of the last whole scan.
     faults: Vec<Fault>,
+}
+
+/// The containers, and for each process the place of its container.
+type Grouped = (Vec<Container>, Vec<Option<usize>>);
+
+/// What came of looking at some processes again.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// Whether the chart can have changed.
+    pub(crate) changed: bool,
+    /// The network namespaces in which they are and were.
+    pub(crate) places: HashSet<NamespaceId>,
+    /// How many were gone before anything was known of them.
+    pub(crate) missed: u64,
 }
 
 /// Which namespaces are asked.
@@ -66,6 +82,7 @@ impl Snapshot {
             hostnames: HashMap::new(),
             identities: identity::Remembered::default(),
             owners: Remembered::default(),
+            grouped: None,
             faults: Vec::new(),
         }
     }
@@ -76,10 +93,11 @@ impl Snapshot {
         let mut faults = Faults::default();
         let home = Home::here().map_err(Error::proc_unreadable)?;
         self.host = walk::host_namespaces(home.id(), &mut faults);
+        self.grouped = None;
         self.processes = walk::processes(&mut self.judged, &mut faults)?;
         self.ways = held::find(&self.processes.seen, &self.host, &self.options, &mut faults);
         self.hostnames.clear();
-        self.ask(Which::All, &mut faults);
+        self.ask(Which::All, true, &mut faults);
         let mut inventory = self.chart(Which::All, &mut faults);
         self.faults = faults.into_list();
         inventory.faults.clone_from(&self.faults);
@@ -87,43 +105,61 @@ impl Snapshot {
         Ok(inventory)
     }
 
-    /// Looks at some processes again; gives whether anything about them changed, and the network namespaces in which
-    /// they are and were.
-    pub(crate) fn look_again(&mut self, pids: &[i32]) -> (bool, HashSet<NamespaceId>) {
-        let mut places = HashSet::new();
-        let mut changed = false;
-        let known: HashMap<i32, usize> =
-            self.processes.seen.iter().enumerate().map(|(at, seen)| (seen.id().pid, at)).collect();
-        let mut gone = HashSet::new();
+    /// Looks at some processes again.
+    pub(crate) fn look_again(&mut self, pids: &[i32]) -> Looked {
+        let mut looked = Looked::default();
         for pid in pids {
-            let now = self.judged.look(*pid, &mut Faults::default()).ok().flatten();
-            let before = known.get(pid).and_then(|at| self.processes.seen.get_mut(*at));
-            places.extend(before.iter().map(|seen| seen.namespaces.net));
-            places.extend(now.iter().map(|seen| seen.namespaces.net));
-            match (before, now) {
-                (None, None) => {}
-                (Some(before), Some(now)) if before.is_alike(&now) => {}
-                (Some(before), Some(now)) => {
-                    changed = true;
-                    *before = now;
-                }
-                (None, Some(now)) => {
-                    changed = true;
-                    self.processes.seen.push(now);
-                }
-                (Some(_), None) => {
-                    changed = true;
-                    gone.insert(*pid);
-                }
+            let found = self.judged.look(*pid, &mut Faults::default());
+            let ended = self.processes.note(*pid, &found);
+            let now = found.ok().flatten();
+            let at = self.processes.place_of(*pid);
+            let before = at.ok().and_then(|at| self.processes.seen.get(at));
+            looked.places.extend(before.iter().chain(&now.as_ref()).map(|seen| seen.namespaces.net));
+            if before.is_none() && ended {
+                looked.missed = looked.missed.saturating_add(1);
+            }
+            let same = match (before, &now) {
+                (None, None) => true,
+                (Some(before), Some(now)) => before.is_alike(now),
+                _ => false,
+            };
+            if same {
+                continue;
+            }
+            looked.changed |= before.is_some_and(|seen| self.matters(seen) || self.owners.has(seen.id()))
+                || now.as_ref().is_some_and(|seen| self.matters(seen));
+            self.grouped = None;
+            match (at, now) {
+                (Ok(at), Some(now)) => self.processes.seen.splice(at..=at, [now]).for_each(drop),
+                (Ok(at), None) => self.processes.seen.splice(at..=at, []).for_each(drop),
+                (Err(at), Some(now)) => self.processes.seen.insert(at, now),
+                (Err(_), None) => {}
             }
         }
-        self.processes.seen.retain(|seen| !gone.contains(&seen.id().pid));
-        (changed, places)
+        looked
+    }
+
+    /// Whether a process that owns nothing makes a difference to the chart: not if there is an older one that is
+    /// where it is. Only a container's oldest process can be its first, and what sets them apart they have in common.
+    fn matters(&self, this: &Seen) -> bool {
+        let elder = |other: &&Seen| {
+            other.age() < this.age()
+                && other.namespaces == this.namespaces
+                && other.trace.owner() == this.trace.owner()
+                && other.cgroup == this.cgroup
+        };
+        !self.processes.seen.iter().any(|other| elder(&other))
     }
 
     /// Whether a process is known.
     pub(crate) fn knows(&self, pid: i32) -> bool {
-        self.processes.seen.iter().any(|seen| seen.id().pid == pid)
+        self.processes.place_of(pid).is_ok()
+    }
+
+    /// The network namespace of a process that is known.
+    pub(crate) fn net_of(&self, pid: i32) -> Option<NamespaceId> {
+        let at = self.processes.place_of(pid).ok()?;
+        self.processes.seen.get(at).map(|seen| seen.namespaces.net)
     }
 
     /// The container that a process belongs to, after a scan.
@@ -151,15 +187,20 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Asks namespaces for their listeners; gives whether any answered otherwise than before.
-    pub(crate) fn ask(&mut self, which: Which<'_>, faults: &mut Faults) -> bool {
-        let places = Places::of(&self.processes.seen, self.host.net, &self.ways);
-        let (containers, _) = group::containers(&self.processes.seen, &self.host);
-        let unnamed = |place: &usize| {
-            self.processes.seen.get(*place).is_some_and(|seen| !self.hostnames.contains_key(&seen.id()))
-        };
-        let names: Vec<usize> =
-            group::inits(&containers, &self.processes.seen).into_iter().filter(unnamed).collect();
+    /// Asks namespaces for their listeners; gives whether any answered otherwise than before. `new`: whether there
+    /// can be containers whose host name was not asked for.
+    pub(crate) fn ask(&mut self, which: Which<'_>, new: bool, faults: &mut Faults) -> bool {
+        let places = Places::of(&self.processes.seen, self.host.net, &self.ways, which);
+        let mut names = Vec::new();
+        if new {
+            let (containers, membership) = self.grouped();
+            let unnamed = |place: &usize| {
+                self.processes.seen.get(*place).is_some_and(|seen| !self.hostnames.contains_key(&seen.id()))
+            };
+            names = group::inits(&containers, &self.processes.seen);
+            names.retain(unnamed);
+            self.grouped = Some((containers, membership));
+        }
         let asker = Asker {
             processes: &self.processes.seen,
             timeout: self.options.namespace_timeout,
@@ -178,17 +219,20 @@ impl Snapshot {
             self.listening.insert(id, listening);
         }
         self.silent.extend(answers.silent);
-        self.silent.retain(|id| places.knows(*id));
-        let before = self.listening.len();
-        self.listening.retain(|id, _| places.knows(*id));
-        changed || before != self.listening.len()
+        changed
+    }
+
+    fn grouped(&mut self) -> Grouped {
+        self.grouped.take().unwrap_or_else(|| group::containers(&self.processes.seen, &self.host))
     }
 
     /// Puts together what is known. Owners are looked for in the namespaces that were asked.
     pub(crate) fn chart(&mut self, asked: Which<'_>, faults: &mut Faults) -> Inventory {
         let start = Instant::now();
-        let places = Places::of(&self.processes.seen, self.host.net, &self.ways);
-        let (mut containers, membership) = group::containers(&self.processes.seen, &self.host);
+        let places = Places::of(&self.processes.seen, self.host.net, &self.ways, Which::All);
+        self.silent.retain(|id| places.knows(*id));
+        self.listening.retain(|id, _| places.knows(*id));
+        let (mut containers, membership) = self.grouped();
         let inits = group::inits(&containers, &self.processes.seen);
         let scene = identity::Scene {
             processes: &self.processes.seen,

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 
 use portolan_linux::NamespaceId;
 
-/// How often a namespace is asked while something may begin to listen there.
-const PERIOD: Duration = Duration::from_millis(50);
-/// For how long, after a process started there.
-const WATCHED: Duration = Duration::from_secs(60);
-/// How long a process is looked at again after it started: it may go to other namespaces, and take another name.
-const YOUNG: Duration = Duration::from_secs(3);
-/// How long is waited after a process started, for more of its kind.
+/// Between two looks: so often a namespace is asked while something may begin to listen there.
+pub(super) const PERIOD: Duration = Duration::from_millis(50);
+/// How long is waited after a process started where nothing happened before, for more of its kind.
 const SETTLE: Duration = Duration::from_millis(5);
-/// Looking takes no more than one part in so many of the time.
-const SHARE: u32 = 10;
+/// A process that lives may begin to listen for so long after it started.
+const WATCHED: Duration = Duration::from_secs(60);
+/// How long it is looked at again itself: it may go to other namespaces, and take another name.
+const YOUNG: Duration = Duration::from_secs(3);
+/// In the long run, looking takes no more than one part in so many of the time.
+const SHARE: u32 = 20;
+/// But for so long it may be done at any time.
+const CREDIT: Duration = Duration::from_millis(100);
 /// More processes than this at once, and a whole scan is cheaper.
 const FLOOD: usize = 4096;
 
@@ -23,43 +25,51 @@ const FLOOD: usize = 4096;
 pub(super) struct Attention {
     /// Started or executed, and not looked at since.
     fresh: HashSet<i32>,
-    /// Ended.
+    /// There were more of them.
+    flooded: bool,
+    /// Known, and ended.
     ended: HashSet<i32>,
-    /// Looked at while it was young, until when.
+    /// Known and not ended, by when they were first looked at after they started.
     young: HashMap<i32, Instant>,
-    /// Namespaces in which something started, until when.
-    watched: HashMap<NamespaceId, Instant>,
-    /// Namespaces to ask once.
-    touched: HashSet<NamespaceId>,
     short_lived: u64,
     next: Option<Instant>,
-    cost: Duration,
+    last: Option<Instant>,
+    /// What looking took lately and is not made up for.
+    debt: Duration,
 }
 
 impl Attention {
     /// It was made, or executed another program.
-    pub(super) fn started(&mut self, pid: i32) {
-        self.fresh.insert(pid);
-        self.hurry();
+    pub(super) fn started(&mut self, pid: i32, now: Instant) {
+        if self.fresh.len() < FLOOD {
+            self.fresh.insert(pid);
+        } else {
+            self.flooded = true;
+        }
+        self.hurry(now);
     }
 
     /// `known`: whether it is in the chart.
-    pub(super) fn ended(&mut self, pid: i32, known: bool) {
+    pub(super) fn ended(&mut self, pid: i32, known: bool, now: Instant) {
         self.young.remove(&pid);
-        if self.fresh.remove(&pid) && !known {
-            self.short_lived = self.short_lived.saturating_add(1);
-        }
+        let fresh = self.fresh.remove(&pid);
         if known {
             self.ended.insert(pid);
-            self.hurry();
+            self.hurry(now);
+        } else if fresh {
+            self.short_lived = self.short_lived.saturating_add(1);
         }
     }
 
-    /// Something is to be looked at soon, but not before the last look has been paid for.
-    fn hurry(&mut self) {
-        let now = Instant::now();
-        let soon = now.checked_add(SETTLE.max(self.cost.saturating_mul(SHARE))).unwrap_or(now);
+    fn hurry(&mut self, now: Instant) {
+        let soon = later(now, SETTLE).max(self.earliest().unwrap_or(now));
         self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
+    }
+
+    /// Not before then, for the last look has to be paid for.
+    fn earliest(&self) -> Option<Instant> {
+        let due = self.debt.saturating_sub(CREDIT).saturating_mul(SHARE);
+        self.last.map(|last| later(last, PERIOD.max(due)))
     }
 
     /// When to look again; `None` when there is nothing to look at.
@@ -68,56 +78,142 @@ impl Attention {
     }
 
     pub(super) fn is_flooded(&self) -> bool {
-        self.fresh.len() > FLOOD
+        self.flooded
     }
 
     /// The processes to look at now.
-    pub(super) fn processes(&self) -> Vec<i32> {
-        self.fresh.iter().chain(&self.ended).chain(self.young.keys()).copied().collect()
+    pub(super) fn processes(&self, now: Instant) -> Vec<i32> {
+        let young = self.young.iter().filter(|(_, since)| later(**since, YOUNG) > now);
+        self.fresh.iter().chain(&self.ended).chain(young.map(|(pid, _)| pid)).copied().collect()
     }
 
-    /// They were looked at; these are the namespaces in which they are and were.
-    pub(super) fn seen(&mut self, places: &HashSet<NamespaceId>, known: impl Fn(i32) -> bool) {
-        let now = Instant::now();
-        let until = |time: Duration| now.checked_add(time).unwrap_or(now);
-        for pid in self.fresh.drain() {
-            if known(pid) {
-                self.young.insert(pid, until(YOUNG));
-            } else {
-                self.short_lived = self.short_lived.saturating_add(1);
-            }
-        }
-        self.young.retain(|_, end| *end > now);
-        self.touched.extend(places);
-        if !self.young.is_empty() {
-            self.watched.extend(places.iter().map(|place| (*place, until(WATCHED))));
-        }
+    /// They were looked at, and `missed` of them were gone before anything was known of them. Gives the namespaces to
+    /// ask now: those in which they are and were, and those in which others may begin to listen.
+    pub(super) fn places(
+        &mut self,
+        mut seen: HashSet<NamespaceId>,
+        missed: u64,
+        net_of: impl Fn(i32) -> Option<NamespaceId>,
+        now: Instant,
+    ) -> HashSet<NamespaceId> {
+        self.short_lived = self.short_lived.saturating_add(missed);
         self.ended.clear();
-        self.watched.retain(|_, end| *end > now);
+        self.young.extend(self.fresh.drain().map(|pid| (pid, now)));
+        self.young.retain(|pid, since| {
+            let place = net_of(*pid).filter(|_| later(*since, WATCHED) > now);
+            seen.extend(place);
+            place.is_some()
+        });
+        seen
     }
 
-    /// The namespaces to ask now.
-    pub(super) fn places(&mut self) -> HashSet<NamespaceId> {
-        self.watched.keys().copied().chain(self.touched.drain()).collect()
-    }
-
-    /// It took this long.
-    pub(super) fn looked(&mut self, cost: Duration) {
-        self.cost = cost;
-        let now = Instant::now();
-        let again = now.checked_add(PERIOD.max(cost.saturating_mul(SHARE))).unwrap_or(now);
-        self.next = (!self.watched.is_empty() || !self.young.is_empty()).then_some(again);
+    /// It took this long, up to now.
+    pub(super) fn looked(&mut self, cost: Duration, now: Instant) {
+        let passed = self.last.map_or(Duration::MAX, |last| now.saturating_duration_since(last));
+        self.debt =
+            self.debt.saturating_sub(passed.checked_div(SHARE).unwrap_or_default()).saturating_add(cost);
+        self.last = Some(now);
+        self.next = if self.young.is_empty() { None } else { self.earliest() };
     }
 
     /// Everything was looked at. Where something started, it is looked again all the same: it may just have begun.
-    pub(super) fn seen_all(&mut self) {
+    pub(super) fn seen_all(&mut self, known: impl Fn(i32) -> bool) {
         self.ended.clear();
-        if self.is_flooded() {
+        self.young.retain(|pid, _| known(*pid));
+        if std::mem::take(&mut self.flooded) {
             self.fresh.clear();
         }
     }
 
     pub(super) fn take_short_lived(&mut self) -> u64 {
         std::mem::take(&mut self.short_lived)
+    }
+}
+
+fn later(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: NamespaceId = NamespaceId::new(7);
+    const LOOK: Duration = Duration::from_millis(1);
+
+    /// Looks, when it is time; gives the namespaces that were asked.
+    fn look(attention: &mut Attention, alive: &[i32], now: Instant) -> Vec<NamespaceId> {
+        let net_of = |pid| alive.contains(&pid).then_some(PLACE);
+        let seen = attention.processes(now).into_iter().filter_map(net_of).collect();
+        let places = attention.places(seen, 0, net_of, now);
+        attention.looked(LOOK, now);
+        places.into_iter().collect()
+    }
+
+    #[test]
+    fn a_process_that_lives_is_watched_for_a_minute_and_one_that_ends_no_longer() {
+        let (mut attention, start) = (Attention::default(), Instant::now());
+        attention.started(10, start);
+        let mut now = attention.next().unwrap();
+        assert_eq!(now, start + SETTLE);
+        let mut asked = 0;
+        while let Some(next) = attention.next() {
+            assert!(next >= now);
+            now = next;
+            asked += look(&mut attention, &[10], now).len();
+        }
+        assert!(now - start >= WATCHED && now - start <= WATCHED + 3 * PERIOD);
+        assert!(asked >= 1100, "{asked}");
+
+        attention.started(11, now);
+        look(&mut attention, &[11], now);
+        attention.ended(11, true, now);
+        now = attention.next().unwrap();
+        assert_eq!(attention.processes(now), [11]);
+        look(&mut attention, &[], now);
+        assert_eq!(attention.next(), None);
+    }
+
+    #[test]
+    fn what_was_never_looked_at_is_counted() {
+        let (mut attention, now) = (Attention::default(), Instant::now());
+        attention.started(10, now);
+        attention.started(10, now);
+        attention.ended(10, false, now);
+        attention.ended(11, false, now);
+        attention.started(12, now);
+        attention.ended(12, true, now);
+        assert_eq!(attention.processes(now), [12], "it was known when it executed something");
+        attention.places(HashSet::new(), 2, |_| None, now);
+        assert_eq!((attention.take_short_lived(), attention.take_short_lived()), (3, 0));
+    }
+
+    #[test]
+    fn events_do_not_make_it_look_more_often_than_it_may() {
+        let (mut attention, start) = (Attention::default(), Instant::now());
+        let (mut now, mut looks) = (start, 0_u32);
+        while now < start + Duration::from_secs(100) {
+            attention.started(10, now);
+            if attention.next().is_some_and(|next| next <= now) {
+                look(&mut attention, &[], now);
+                // A costly one.
+                attention.debt += Duration::from_millis(19);
+                looks += 1;
+            }
+            now += Duration::from_millis(1);
+        }
+        // 20 ms each, in 100 s: 5 s, and what it had credit for.
+        assert!((200..=270).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn a_flood_is_cut_off() {
+        let (mut attention, now) = (Attention::default(), Instant::now());
+        for pid in 0..100_000 {
+            attention.started(pid, now);
+        }
+        assert!(attention.is_flooded() && attention.processes(now).len() == FLOOD);
+        attention.seen_all(|_| true);
+        assert!(!attention.is_flooded() && attention.processes(now).is_empty());
     }
 }

@@ -1,10 +1,13 @@
 //! What changes on a host, told as it happens.
 //!
 //! The kernel tells of every process that starts, executes and ends (its process connector), but not of what listens.
-//! So where something has started, its network namespace is asked again every 50 ms for a minute: a service that
-//! listens within its first minute is told within 100 ms of that, a later one with the next whole scan. A whole scan
-//! is made every interval in any case, for what the kernel does not tell: a process that changes its namespaces or is
-//! moved to another cgroup.
+//! So as long as a process lives that started within the last minute, its network namespace is asked again every 50
+//! ms: a service that listens within its first minute is told within 100 ms of that, a later one with the next whole
+//! scan. A whole scan is made every interval in any case, for what the kernel does not tell: a process that changes
+//! its namespaces or is moved to another cgroup, or a listener that is closed by one that lives on.
+//!
+//! Looking is paid for: where very much happens all the time, it is looked less often, and events are read in
+//! batches.
 //!
 //! Without the connector (it takes the host's own pid, user and network namespaces) the host is scanned again and
 //! again: soon after something changed, then at longer and longer intervals, up to the one that was asked for.
@@ -68,12 +71,20 @@ pub struct Watch {
     /// The last chart that was told.
     chart: Option<Inventory>,
     next_scan: Instant,
-    /// Without events: when the next scan is due after the last one.
+    /// When the last whole scan ended, and how long it took.
+    last_scan: Option<(Instant, Duration)>,
+    /// How long after the last scan the next one is due.
     pause: Duration,
 }
 
 /// Without events: the first pause after something changed is this part of the interval.
 const FIRST_PAUSE: u32 = 8;
+/// When events were lost again and again, whole scans take no more than one part in so many of the time.
+const SHARE: u32 = 10;
+/// Events are read in batches of some thousand; after so many of them it is looked what else is to be done.
+const BATCHES: usize = 4;
+/// Should there be no descriptor to be woken by.
+const LOOK_UP: Duration = Duration::from_millis(500);
 
 impl Scanner {
     /// Watches the host. The first update tells all that there is, as added.
@@ -100,6 +111,7 @@ impl Scanner {
             stop: stop::Stop::new(),
             chart: None,
             next_scan: Instant::now(),
+            last_scan: None,
             pause,
         }
     }
@@ -112,7 +124,7 @@ impl Watch {
         self.events.is_some()
     }
 
-    /// The chart as of the last update.
+    /// The chart as of the last update. That a container has more or fewer processes is no update.
     #[must_use]
     pub fn chart(&self) -> Option<&Inventory> {
         self.chart.as_ref()
@@ -130,43 +142,69 @@ impl Watch {
             if self.stop.is_stopped() {
                 return Ok(false);
             }
-            self.hear();
-            let due = self.attention.next().map_or(self.next_scan, |next| next.min(self.next_scan));
-            if Instant::now() >= due {
+            let more = self.hear();
+            let now = Instant::now();
+            let next = self.attention.next();
+            let mut until = next.map_or(self.next_scan, |next| next.min(self.next_scan));
+            if now >= until {
                 return Ok(true);
             }
-            let events = self.events.as_ref().map(ProcessEvents::as_fd);
-            let fds: Vec<_> = events.into_iter().chain(self.stop.as_fd()).collect();
-            wait::any(&fds, due).map_err(Error::watch)?;
+            if more {
+                continue;
+            }
+            let mut events = self.events.as_ref().map(ProcessEvents::as_fd);
+            if next.is_some() {
+                // What comes meanwhile can wait, too: where much happens, nobody is woken by each event.
+                events = None;
+                until = until.min(now.checked_add(attention::PERIOD).unwrap_or(now));
+            }
+            let stop = self.stop.as_fd();
+            if stop.is_none() {
+                until = until.min(now.checked_add(LOOK_UP).unwrap_or(now));
+            }
+            let fds: Vec<_> = events.into_iter().chain(stop).collect();
+            wait::any(&fds, until).map_err(Error::watch)?;
         }
     }
 
-    /// Takes what the kernel told.
-    fn hear(&mut self) {
-        let Some(events) = &mut self.events else { return };
+    /// Takes what the kernel told; gives whether there may be more.
+    fn hear(&mut self) -> bool {
         let mut told = Vec::new();
-        loop {
-            match events.read(&mut told) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(_) => {
-                    // It tells no more: from now on, everything is scanned.
-                    self.events = None;
-                    self.next_scan = Instant::now();
-                    break;
+        for _ in 0..BATCHES {
+            let Some(events) = &mut self.events else { return false };
+            told.clear();
+            let Ok(more) = events.read(&mut told) else {
+                // It tells no more: from now on, everything is scanned.
+                self.events = None;
+                self.hurry_scan();
+                return false;
+            };
+            let now = Instant::now();
+            for event in &told {
+                match *event {
+                    Event::Fork { child: pid, .. } | Event::Exec { pid } => self.attention.started(pid, now),
+                    Event::Exit { pid } => {
+                        self.attention.ended(pid, self.scanner.snapshot.knows(pid), now);
+                    }
+                    _ => self.hurry_scan(),
                 }
             }
-        }
-        for event in told {
-            match event {
-                Event::Fork { child: pid, .. } | Event::Exec { pid } => self.attention.started(pid),
-                Event::Exit { pid } => self.attention.ended(pid, self.scanner.snapshot.knows(pid)),
-                _ => self.next_scan = Instant::now(),
+            if self.attention.is_flooded() {
+                self.hurry_scan();
+            }
+            if !more {
+                return false;
             }
         }
-        if self.attention.is_flooded() {
-            self.next_scan = Instant::now();
-        }
+        true
+    }
+
+    /// A whole scan is needed; but not one upon the other.
+    fn hurry_scan(&mut self) {
+        let now = Instant::now();
+        let (end, cost) = self.last_scan.unwrap_or((now, Duration::ZERO));
+        let soon = end.checked_add(cost.saturating_mul(SHARE)).unwrap_or(now);
+        self.next_scan = self.next_scan.min(soon.max(now));
     }
 
     /// Looks at everything, or where something happened; `None` when nothing changed.
@@ -174,11 +212,13 @@ impl Watch {
         let begun = Instant::now();
         let whole = begun >= self.next_scan;
         let inventory = if whole {
-            let inventory = self.scanner.scan()?;
-            self.attention.seen_all();
+            let inventory = self.scanner.scan();
+            self.last_scan = Some((Instant::now(), begun.elapsed()));
+            let inventory = inventory?;
+            self.attention.seen_all(|pid| self.scanner.snapshot.knows(pid));
             Some(inventory)
         } else {
-            self.look_there()
+            self.look_there(begun)
         };
         let Some(inventory) = inventory else { return Ok(None) };
         let first = self.chart.is_none();
@@ -205,24 +245,24 @@ impl Watch {
         } else {
             interval.checked_div(FIRST_PAUSE).unwrap_or(interval)
         };
-        self.pause = pause;
+        // An interval that is too short for this host would leave it no time for anything else.
+        let cost = self.last_scan.map_or(Duration::ZERO, |(_, cost)| cost);
+        self.pause = pause.max(cost);
         let now = Instant::now();
-        self.next_scan = now.checked_add(pause).unwrap_or(now);
+        self.next_scan = now.checked_add(self.pause).unwrap_or(now);
     }
 
     /// Looks at the processes that started or ended, and asks the namespaces where something happened lately.
-    fn look_there(&mut self) -> Option<Inventory> {
-        let begun = Instant::now();
+    fn look_there(&mut self, begun: Instant) -> Option<Inventory> {
         let snapshot = &mut self.scanner.snapshot;
-        let pids = self.attention.processes();
-        let (mut changed, places) = snapshot.look_again(&pids);
-        let known = |pid: i32| snapshot.knows(pid);
-        self.attention.seen(&places, known);
-        let asked = self.attention.places();
+        let looked = snapshot.look_again(&self.attention.processes(begun));
+        let net_of = |pid: i32| snapshot.net_of(pid);
+        let asked = self.attention.places(looked.places, looked.missed, net_of, begun);
         let mut faults = Faults::default();
-        changed |= snapshot.ask(Which::These(&asked), &mut faults);
-        let inventory = changed.then(|| snapshot.chart(Which::These(&asked), &mut faults));
-        self.attention.looked(begun.elapsed());
+        let asked = Which::These(&asked);
+        let changed = snapshot.ask(asked, looked.changed, &mut faults) || looked.changed;
+        let inventory = changed.then(|| snapshot.chart(asked, &mut faults));
+        self.attention.looked(begun.elapsed(), Instant::now());
         inventory
     }
 }

@@ -2,23 +2,31 @@
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Ends a watch, from any thread.
 #[derive(Debug, Clone)]
-pub struct Stopper(Arc<Mutex<Option<PipeWriter>>>);
+pub struct Stopper(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    stopped: AtomicBool,
+    writer: Mutex<Option<PipeWriter>>,
+}
 
 impl Stopper {
     /// Ends the watch, soon: a scan that is under way is finished. More than once is as good as once.
     pub fn stop(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.stopped.store(true, Ordering::Release);
+        self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
 /// The watch's side.
 #[derive(Debug)]
 pub(super) struct Stop {
-    /// None when there was no descriptor for it: then the watch looks between its scans.
+    /// None when there was no descriptor for it: then the watch looks now and then.
     reader: Option<PipeReader>,
     stopper: Stopper,
 }
@@ -26,7 +34,8 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) fn new() -> Self {
         let (reader, writer) = std::io::pipe().ok().unzip();
-        Self { reader, stopper: Stopper(Arc::new(Mutex::new(writer))) }
+        let shared = Shared { stopped: AtomicBool::new(false), writer: Mutex::new(writer) };
+        Self { reader, stopper: Stopper(Arc::new(shared)) }
     }
 
     pub(super) fn stopper(&self) -> Stopper {
@@ -34,7 +43,7 @@ impl Stop {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.reader.is_some() && self.stopper.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.stopper.0.stopped.load(Ordering::Acquire)
     }
 
     pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
