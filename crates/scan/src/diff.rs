@@ -57,8 +57,8 @@ impl Diff {
         self.containers.is_empty() && self.listeners.is_empty()
     }
 
+    /// `after` has [kept](Inventory::keeping) what it could not look at.
     pub(crate) fn between(before: &Inventory, after: &Inventory) -> Self {
-        let after = &after.clone().keeping(before);
         let alike = |a: &Container, b: &Container| Container { processes: b.processes, ..a.clone() } == *b;
         let containers = changes(
             before.containers.iter().collect(),
@@ -141,7 +141,7 @@ impl Inventory {
     /// ```
     #[must_use]
     pub fn diff(&self, before: &Self) -> Diff {
-        Diff::between(before, self)
+        Diff::between(before, &self.clone().keeping(before))
     }
 
     /// This scan, and from one before it what this one could not look at.

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portolan_linux::error::Escaped;
 use portolan_linux::{Process, ProcessId, process};
@@ -25,6 +25,8 @@ use crate::walk::Seen;
 
 /// A container older than this is what its runtime meant it to be.
 const SETTLED: Duration = Duration::from_secs(5);
+/// A younger one is asked about again, but not more often than this unless something happened to it.
+const AGAIN: Duration = Duration::from_secs(1);
 /// So far up the tree of processes is looked for a monitor.
 const GENERATIONS: usize = 16;
 
@@ -42,6 +44,8 @@ struct Known {
     verdict: Option<Verdict>,
     /// The record that told, and its state then.
     source: Option<Source>,
+    /// While its runtime may still be at work: when this was found out.
+    young: Option<Instant>,
 }
 
 /// What of a process is looked at in every scan, and makes it belong to a container.
@@ -73,11 +77,13 @@ pub(crate) struct Scene<'a> {
     pub(crate) hostnames: &'a HashMap<ProcessId, Option<Vec<u8>>>,
 }
 
-/// Adds to the containers what is known of them. What is no longer there is forgotten.
+/// Adds to the containers what is known of them. What is no longer there is forgotten. `anew`: whether something may
+/// have happened to a container's first process, so that while it is young it is asked about again.
 pub(crate) fn describe(
     containers: &mut [Container],
     scene: &Scene<'_>,
     remembered: &mut Remembered,
+    anew: impl Fn(ProcessId) -> bool,
     faults: &mut Faults,
 ) {
     let before = std::mem::take(&mut remembered.0);
@@ -87,10 +93,15 @@ pub(crate) fn describe(
         container.hostname = hostname.map(|name| Escaped(name).to_string());
         let Some(seen) = scene.processes.get(*init) else { continue };
         let key = (container.id.clone(), container.init);
-        let known = match before.get(&key).filter(|known| known.is_current(seen)) {
+        let is_good = |known: &&Known| {
+            known.young.is_none_or(|since| since.elapsed() < AGAIN && !anew(key.1)) && known.is_current(seen)
+        };
+        let known = match before.get(&key).filter(is_good) {
             Some(known) => known.clone(),
             None => match enquiry.about(seen) {
-                Ok(known) => known,
+                Ok(known) => {
+                    Known { young: (!enquiry.is_settled(container.init)).then(Instant::now), ..known }
+                }
                 Err(error) => {
                     faults.of_pid("find out who it is", container.init.pid, &error);
                     continue;
@@ -100,9 +111,7 @@ pub(crate) fn describe(
         if let Some(verdict) = &known.verdict {
             apply(container, verdict);
         }
-        if enquiry.is_settled(container.init) {
-            remembered.0.insert(key, known);
-        }
+        remembered.0.insert(key, known);
     }
     tell_apart(containers);
 }
@@ -221,7 +230,7 @@ impl<'a> Enquiry<'a> {
             evidence.extend(found.evidence(&id));
         }
         let verdict = verdict(evidence);
-        Ok(Known { basis: Basis::of(init), verdict, source: found.source })
+        Ok(Known { basis: Basis::of(init), verdict, source: found.source, young: None })
     }
 
     fn recorded(

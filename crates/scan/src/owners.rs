@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use portolan_linux::error::Limit;
 use portolan_linux::{ErrorKind, NamespaceId, Process, ProcessId};
@@ -22,16 +23,28 @@ type Socket = u32;
 /// Where sockets were found in the scan before.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    held: HashMap<Socket, (ProcessId, u32)>,
+    found: HashMap<Socket, (ProcessId, u32)>,
+    /// Whose owner was not found, and since when.
+    orphans: HashMap<Socket, Instant>,
+    /// The sockets of programs behind those that the kernel listens with for them.
+    pub(crate) behind: HashMap<Socket, Socket>,
     /// Sockets that nobody had, and that are most likely the kernel's own: tunnels wait for UDP by sockets that have a
     /// number, and nobody ever has one of them.
     kernels: HashSet<Socket>,
 }
 
+/// An owner that is not found at first may be so new that it is not known yet.
+const NEW: Duration = Duration::from_secs(1);
+
 impl Remembered {
     /// Whether a process has any of them.
     pub(crate) fn has(&self, process: ProcessId) -> bool {
-        self.0.values().any(|(holder, _)| *holder == process)
+        self.found.values().any(|(holder, _)| *holder == process)
+    }
+
+    /// Whether to look again for the owner of a socket, though nothing else may have happened.
+    pub(crate) fn is_looking(&self) -> bool {
+        self.orphans.values().any(|since| since.elapsed() < NEW)
     }
 }
 
@@ -169,11 +182,11 @@ impl<'a> Search<'a> {
 
     /// Looks where the sockets were before.
     fn again(&mut self, member: Member, process: &Process, wanted: &mut HashSet<Socket>) {
-        if self.before.held.is_empty() || member.thread.is_some() {
+        if self.before.found.is_empty() || member.thread.is_some() {
             return;
         }
         let still = |socket: &Socket| {
-            let (holder, descriptor) = self.before.held.get(socket)?;
+            let (holder, descriptor) = self.before.found.get(socket)?;
             (*holder == process.id() && process.socket(*descriptor).ok()? == Some(*socket))
                 .then_some((*socket, *descriptor))
         };
@@ -191,7 +204,7 @@ impl<'a> Search<'a> {
         at: &HashMap<ProcessId, usize>,
     ) {
         for socket in sockets {
-            if let Some((holder, descriptor)) = self.before.held.get(&socket)
+            if let Some((holder, descriptor)) = self.before.found.get(&socket)
                 && let Some(place) = at.get(holder)
             {
                 self.found.insert(socket, (*place, *descriptor));
@@ -201,12 +214,32 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The places of the owners, and what the next scan is to remember.
-    pub(crate) fn done(self) -> (HashMap<Socket, usize>, Remembered) {
+    /// Whether its owner was looked for long enough.
+    pub(crate) fn is_orphan(&self, socket: Socket) -> bool {
+        self.before.orphans.get(&socket).is_some_and(|since| since.elapsed() >= NEW)
+    }
+
+    /// The program's socket behind one that the kernel shows, as it was before.
+    pub(crate) fn behind(&self, shown: Socket) -> Option<Socket> {
+        self.before.behind.get(&shown).copied()
+    }
+
+    /// The places of the owners of these sockets, and what the next scan is to remember.
+    pub(crate) fn done(self, all: &HashSet<Socket>) -> (HashMap<Socket, usize>, Remembered) {
         let remembered = self.found.iter().filter_map(|(socket, (place, descriptor))| {
             Some((*socket, (self.processes.get(*place)?.id(), *descriptor)))
         });
-        let remembered = Remembered { held: remembered.collect(), kernels: self.kernels };
+        let now = Instant::now();
+        let orphans = all.iter().filter(|socket| !self.found.contains_key(socket));
+        let orphans =
+            orphans.map(|socket| (*socket, self.before.orphans.get(socket).copied().unwrap_or(now)));
+        let behind = HashMap::new();
+        let remembered = Remembered {
+            found: remembered.collect(),
+            orphans: orphans.collect(),
+            behind,
+            kernels: self.kernels,
+        };
         (self.found.into_iter().map(|(socket, (place, _))| (socket, place)).collect(), remembered)
     }
 }
@@ -255,7 +288,7 @@ mod tests {
     }
 
     fn holding<const N: usize>(held: [(Socket, (ProcessId, u32)); N]) -> Remembered {
-        Remembered { held: HashMap::from(held), kernels: HashSet::new() }
+        Remembered { found: HashMap::from(held), ..Remembered::default() }
     }
 
     /// What is found of `wanted`, and of what is unlikely, by one scan after another.
@@ -272,7 +305,7 @@ mod tests {
                 wanted.iter().copied().collect(),
                 &mut Faults::default(),
             );
-            let (found, now) = search.done();
+            let (found, now) = search.done(&HashSet::new());
             remembered = now;
             found
         })
@@ -310,7 +343,7 @@ mod tests {
             &mut faults,
         );
         assert!(rest.is_empty() && faults.into_list().is_empty());
-        assert_eq!(search.done().0, HashMap::from([(sockets[0].2, 1)]));
+        assert_eq!(search.done(&HashSet::new()).0, HashMap::from([(sockets[0].2, 1)]));
     }
 
     #[test]
@@ -321,15 +354,15 @@ mod tests {
         let nothing = Remembered::default();
         let mut search = Search::new(&processes, &nothing);
         search.abroad([nobodys].into(), &[nobodys, ours].into(), &mut Faults::default());
-        let (_, now) = search.done();
+        let (_, now) = search.done(&HashSet::new());
         assert_eq!(now.kernels, [nobodys].into());
         let mut search = Search::new(&processes, &now);
         search.abroad([nobodys].into(), &[nobodys].into(), &mut Faults::default());
         assert_eq!(search.left, 0, "nothing was looked at");
-        assert_eq!(search.done().1.kernels, [nobodys].into());
+        assert_eq!(search.done(&HashSet::new()).1.kernels, [nobodys].into());
         let mut search = Search::new(&processes, &now);
         search.abroad([nobodys, ours].into(), &[nobodys, ours].into(), &mut Faults::default());
-        let (found, now) = search.done();
+        let (found, now) = search.done(&HashSet::new());
         assert_eq!((found.get(&ours), now.kernels), (Some(&0), [nobodys].into()));
     }
 
@@ -362,9 +395,9 @@ mod tests {
         let mut search = Search::new(&processes, &remembered);
         let rest = search.at_home(NamespaceId::new(1), &[ME], [one.2, 17].into(), &mut Faults::default());
         assert_eq!(rest, [17].into(), "there is no such socket");
-        let (found, now) = search.done();
+        let (found, now) = search.done(&HashSet::new());
         assert_eq!(found, HashMap::from([(one.2, 0)]));
-        assert_eq!(now.held, HashMap::from([(one.2, (processes[0].id(), one.1))]));
+        assert_eq!(now.found, HashMap::from([(one.2, (processes[0].id(), one.1))]));
     }
 
     #[test]
@@ -376,7 +409,7 @@ mod tests {
         let nothing = Remembered::default();
         let mut search = Search::new(&processes, &nothing);
         search.abroad([sockets[0].2, 17].into(), &HashSet::new(), &mut Faults::default());
-        assert_eq!(search.done().0, HashMap::from([(sockets[0].2, 1)]));
+        assert_eq!(search.done(&HashSet::new()).0, HashMap::from([(sockets[0].2, 1)]));
         child.kill().unwrap();
         child.wait().unwrap();
     }

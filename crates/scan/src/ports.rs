@@ -29,7 +29,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn listeners(
     known: &Known<'_>,
     asker: &Asker<'_>,
-    listening: &mut HashMap<NamespaceId, Vec<Listening>>,
+    listening: &HashMap<NamespaceId, Vec<Listening>>,
     asked: Which<'_>,
     remembered: &mut Remembered,
     faults: &mut Faults,
@@ -43,18 +43,28 @@ pub(crate) fn listeners(
         Which::These(_) => processes.iter().enumerate().map(|(at, seen)| (seen.id(), at)).collect(),
     };
     let (mut orphans, mut udp) = (HashSet::new(), HashSet::new());
+    let mut all = HashSet::new();
+    let mut behind = HashMap::new();
     for (id, place) in known.places.iter() {
-        let Some(listening) = listening.get_mut(&id) else { continue };
-        let sockets = listening.iter().map(|l| l.inode).filter(|inode| *inode != 0);
+        let Some(listening) = listening.get(&id) else { continue };
+        let shown = listening.iter().map(|l| l.inode).filter(|inode| *inode != 0);
         if !asked.has(id) {
-            search.as_before(sockets, &at);
+            let before = |shown| (shown, search.behind(shown));
+            behind.extend(shown.clone().map(before).filter_map(|(shown, before)| Some((shown, before?))));
+            let sockets = shown.map(|shown| behind.get(&shown).copied().unwrap_or(shown));
+            let sockets: Vec<u32> = sockets.collect();
+            search.as_before(sockets.iter().copied(), &at);
+            all.extend(sockets);
             continue;
         }
-        let mut rest = search.at_home(id, &place.members, sockets.collect(), faults);
+        // Between two whole scans, what has no owner is not looked for again and again.
+        let wanted = shown.clone().filter(|socket| matches!(asked, Which::All) || !search.is_orphan(*socket));
+        let mut rest = search.at_home(id, &place.members, wanted.collect(), faults);
         if listening.iter().any(|l| l.protocol == Protocol::Tcp && rest.contains(&l.inode)) {
-            multipath(asker.mptcp(known.places, id), listening, &mut rest);
+            multipath(&asker.mptcp(known.places, id), listening, &mut rest, &mut behind);
             rest = search.at_home(id, &place.members, rest, faults);
         }
+        all.extend(shown.map(|shown| behind.get(&shown).copied().unwrap_or(shown)));
         // The host's namespace is the first.
         if blind && id == known.host.net {
             search.also(rest);
@@ -64,27 +74,34 @@ pub(crate) fn listeners(
         }
     }
     search.abroad(orphans, &udp, faults);
-    let (owners, now) = search.done();
+    let (owners, now) = search.done(&all);
     *remembered = now;
+    remembered.behind = behind;
     let of_namespace = oldest_containers(known.containers);
     let mut listeners = Vec::new();
     for (id, _) in known.places.iter() {
         let all = listening.get(&id).into_iter().flatten();
-        listeners.extend(all.map(|l| charted(known, id, l, &owners, &of_namespace)));
+        let socket = |l: &Listening| remembered.behind.get(&l.inode).copied().unwrap_or(l.inode);
+        listeners.extend(all.map(|l| charted(known, id, (l, socket(l)), &owners, &of_namespace)));
     }
     listeners
 }
 
 /// A program that listens for Multipath TCP has another socket than the one that a dump of TCP shows, which is the
 /// kernel's own: the program's takes its place.
-fn multipath(sockets: Vec<Listening>, shown: &mut [Listening], orphans: &mut HashSet<u32>) {
+fn multipath(
+    sockets: &[Listening],
+    shown: &[Listening],
+    orphans: &mut HashSet<u32>,
+    behind: &mut HashMap<u32, u32>,
+) {
     for socket in sockets {
-        let same = |l: &&mut Listening| {
+        let same = |l: &&Listening| {
             l.protocol == Protocol::Tcp && l.local == socket.local && orphans.contains(&l.inode)
         };
-        if let Some(shown) = shown.iter_mut().find(same) {
+        if let Some(shown) = shown.iter().find(same) {
             orphans.remove(&shown.inode);
-            shown.inode = socket.inode;
+            behind.insert(shown.inode, socket.inode);
             orphans.insert(socket.inode);
         }
     }
@@ -105,11 +122,11 @@ fn oldest_containers(containers: &[Container]) -> HashMap<NamespaceId, &Containe
 fn charted(
     known: &Known<'_>,
     netns: NamespaceId,
-    listening: &Listening,
+    (listening, socket): (&Listening, u32),
     owners: &HashMap<u32, usize>,
     of_namespace: &HashMap<NamespaceId, &Container>,
 ) -> Listener {
-    let place = owners.get(&listening.inode).copied();
+    let place = owners.get(&socket).copied();
     let owner = place.and_then(|place| known.processes.seen.get(place));
     let of_owner = place.and_then(|place| known.membership.get(place).copied().flatten());
     let owners_container = of_owner.and_then(|place| known.containers.get(place));
@@ -142,6 +159,6 @@ fn charted(
         netns,
         reach,
         uid: listening.uid,
-        inode: listening.inode,
+        inode: socket,
     }
 }

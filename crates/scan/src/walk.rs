@@ -35,6 +35,7 @@ impl Seen {
         self.id() == other.id()
             && self.namespaces == other.namespaces
             && self.trace.owner() == other.trace.owner()
+            && self.trace.stat().parent == other.trace.stat().parent
             && self.command() == other.command()
             && self.cgroup == other.cgroup
             && self.thread == other.thread

@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     owners: Remembered,
     /// The containers as they were grouped of these very processes, for whoever asks next.
     grouped: Option<Grouped>,
+    /// Processes that something happened to since the last chart.
+    restless: HashSet<ProcessId>,
     /// Of the last whole scan.
     faults: Vec<Fault>,
 }
@@ -83,6 +85,7 @@ impl Snapshot {
             identities: identity::Remembered::default(),
             owners: Remembered::default(),
             grouped: None,
+            restless: HashSet::new(),
             faults: Vec::new(),
         }
     }
@@ -129,6 +132,7 @@ impl Snapshot {
             looked.changed |= before.is_some_and(|seen| self.matters(seen) || self.owners.has(seen.id()))
                 || now.as_ref().is_some_and(|seen| self.matters(seen));
             self.grouped = None;
+            self.restless.extend(now.as_ref().map(Seen::id));
             match (at, now) {
                 (Ok(at), Some(now)) => self.processes.seen.splice(at..=at, [now]).for_each(drop),
                 (Ok(at), None) => self.processes.seen.splice(at..=at, []).for_each(drop),
@@ -172,7 +176,8 @@ impl Snapshot {
             host: &self.host,
             hostnames: &self.hostnames,
         };
-        identity::describe(&mut containers, &scene, &mut self.identities, &mut Faults::default());
+        let anew = |_| true;
+        identity::describe(&mut containers, &scene, &mut self.identities, anew, &mut Faults::default());
         let place = self.processes.seen.iter().position(|seen| seen.id() == process)?;
         let at = membership.get(place).copied().flatten()?;
         (at < containers.len()).then(|| containers.swap_remove(at))
@@ -219,7 +224,7 @@ impl Snapshot {
             self.listening.insert(id, listening);
         }
         self.silent.extend(answers.silent);
-        changed
+        changed || self.owners.is_looking()
     }
 
     fn grouped(&mut self) -> Grouped {
@@ -240,7 +245,9 @@ impl Snapshot {
             host: &self.host,
             hostnames: &self.hostnames,
         };
-        identity::describe(&mut containers, &scene, &mut self.identities, faults);
+        let restless = std::mem::take(&mut self.restless);
+        let anew = |init| matches!(asked, Which::All) || restless.contains(&init);
+        identity::describe(&mut containers, &scene, &mut self.identities, anew, faults);
         let known = Known {
             processes: &self.processes,
             membership: &membership,
@@ -255,7 +262,7 @@ impl Snapshot {
             before: &nothing,
         };
         let mut listeners =
-            ports::listeners(&known, &asker, &mut self.listening, asked, &mut self.owners, faults);
+            ports::listeners(&known, &asker, &self.listening, asked, &mut self.owners, faults);
         containers.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         listeners.sort_by(order);
         let mut silent: Vec<NamespaceId> = self.silent.iter().copied().collect();

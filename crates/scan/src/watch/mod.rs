@@ -224,7 +224,7 @@ impl Watch {
         let first = self.chart.is_none();
         let before = self.chart.take().unwrap_or_else(|| inventory.emptied());
         let inventory = inventory.keeping(&before);
-        let diff = inventory.diff(&before);
+        let diff = Diff::between(&before, &inventory);
         self.chart = Some(inventory);
         if whole {
             self.schedule(diff.is_empty());
