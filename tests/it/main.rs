@@ -18,6 +18,7 @@
 //! - `impostor`: what the library does with a helper that lies, hangs or dies
 //! - `privileges`: what is said, and what goes on working, when a capability is missing
 //! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
+//! - `watch`: what changes on a host, told as it happens
 //! - `runtimes`: containers of every runtime that Debian has, by the words of each
 //! - `direction`, `fences`: the tree keeps the rules that the design gives it
 #![allow(
@@ -51,3 +52,4 @@ mod serve;
 mod servers;
 mod tail;
 mod targets;
+mod watch;

@@ -21,7 +21,7 @@ use portolan::{Container, Inventory, Listener};
 
 /// Charts the host, which must not fail.
 #[track_caller]
-fn chart() -> Inventory {
+pub(crate) fn chart() -> Inventory {
     portolan::Host::new().scan().unwrap()
 }
 

@@ -100,7 +100,7 @@ impl Snapshot {
         self.processes = walk::processes(&mut self.judged, &mut faults)?;
         self.ways = held::find(&self.processes.seen, &self.host, &self.options, &mut faults);
         self.hostnames.clear();
-        self.ask(Which::All, true, &mut faults);
+        self.ask(Which::All, true, &[], &mut faults);
         let mut inventory = self.chart(Which::All, &mut faults);
         self.faults = faults.into_list();
         inventory.faults.clone_from(&self.faults);
@@ -193,8 +193,8 @@ impl Snapshot {
     }
 
     /// Asks namespaces for their listeners; gives whether any answered otherwise than before. `new`: whether there
-    /// can be containers whose host name was not asked for.
-    pub(crate) fn ask(&mut self, which: Which<'_>, new: bool, faults: &mut Faults) -> bool {
+    /// can be containers whose host name was not asked for; that of these `young` processes may have changed.
+    pub(crate) fn ask(&mut self, which: Which<'_>, new: bool, young: &[i32], faults: &mut Faults) -> bool {
         let places = Places::of(&self.processes.seen, self.host.net, &self.ways, which);
         let mut names = Vec::new();
         if new {
@@ -206,6 +206,12 @@ impl Snapshot {
             names.retain(unnamed);
             self.grouped = Some((containers, membership));
         }
+        // A container has its host's name until its runtime gives it one.
+        let places_of_young = young.iter().filter_map(|pid| self.processes.place_of(*pid).ok());
+        let named = |place: &usize| {
+            self.processes.seen.get(*place).is_some_and(|seen| self.hostnames.contains_key(&seen.id()))
+        };
+        names.extend(places_of_young.filter(named));
         let asker = Asker {
             processes: &self.processes.seen,
             timeout: self.options.namespace_timeout,
@@ -215,7 +221,7 @@ impl Snapshot {
         let mut changed = false;
         for (place, name) in answers.hostnames {
             if let Some(seen) = self.processes.seen.get(place) {
-                changed |= self.hostnames.insert(seen.id(), name).is_none();
+                changed |= self.hostnames.insert(seen.id(), name.clone()) != Some(name);
             }
         }
         for (id, listening) in answers.listening {

@@ -14,9 +14,11 @@ const WATCHED: Duration = Duration::from_secs(60);
 /// How long it is looked at again itself: it may go to other namespaces, and take another name.
 const YOUNG: Duration = Duration::from_secs(3);
 /// In the long run, looking takes no more than one part in so many of the time.
-const SHARE: u32 = 20;
+const SHARE: u32 = 10;
 /// But for so long it may be done at any time.
-const CREDIT: Duration = Duration::from_millis(100);
+const CREDIT: Duration = Duration::from_millis(200);
+/// And it is never put off for longer.
+const LONGEST: Duration = Duration::from_millis(500);
 /// More processes than this at once, and a whole scan is cheaper.
 const FLOOD: usize = 4096;
 
@@ -69,7 +71,7 @@ impl Attention {
     /// Not before then, for the last look has to be paid for.
     fn earliest(&self) -> Option<Instant> {
         let due = self.debt.saturating_sub(CREDIT).saturating_mul(SHARE);
-        self.last.map(|last| later(last, PERIOD.max(due)))
+        self.last.map(|last| later(last, due.clamp(PERIOD, LONGEST)))
     }
 
     /// When to look again; `None` when there is nothing to look at.
@@ -197,12 +199,12 @@ mod tests {
             if attention.next().is_some_and(|next| next <= now) {
                 look(&mut attention, &[], now);
                 // A costly one.
-                attention.debt += Duration::from_millis(19);
+                attention.debt += Duration::from_millis(39);
                 looks += 1;
             }
             now += Duration::from_millis(1);
         }
-        // 20 ms each, in 100 s: 5 s, and what it had credit for.
+        // 40 ms each, in 100 s: 10 s, and what it had credit for.
         assert!((200..=270).contains(&looks), "{looks}");
     }
 

@@ -255,12 +255,13 @@ impl Watch {
     /// Looks at the processes that started or ended, and asks the namespaces where something happened lately.
     fn look_there(&mut self, begun: Instant) -> Option<Inventory> {
         let snapshot = &mut self.scanner.snapshot;
-        let looked = snapshot.look_again(&self.attention.processes(begun));
+        let pids = self.attention.processes(begun);
+        let looked = snapshot.look_again(&pids);
         let net_of = |pid: i32| snapshot.net_of(pid);
         let asked = self.attention.places(looked.places, looked.missed, net_of, begun);
         let mut faults = Faults::default();
         let asked = Which::These(&asked);
-        let changed = snapshot.ask(asked, looked.changed, &mut faults) || looked.changed;
+        let changed = snapshot.ask(asked, looked.changed, &pids, &mut faults) || looked.changed;
         let inventory = changed.then(|| snapshot.chart(asked, &mut faults));
         self.attention.looked(begun.elapsed(), Instant::now());
         inventory
