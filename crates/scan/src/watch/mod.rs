@@ -290,3 +290,66 @@ impl Iterator for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(interval: Duration) -> Watch {
+        Scanner::default().watch(WatchOptions { interval, poll: true })
+    }
+
+    #[test]
+    fn pauses_between_scans_grow_up_to_the_interval_and_begin_anew_when_something_changed() {
+        let mut watch = watch(Duration::from_secs(8));
+        let mut pauses = |quiet: bool, count: usize| -> Vec<u128> {
+            let next = (0..count).map(|_| {
+                let before = Instant::now();
+                watch.schedule(quiet);
+                let planned = watch.next_scan.saturating_duration_since(before);
+                assert!(planned >= watch.pause && planned < watch.pause + Duration::from_secs(1));
+                watch.pause.as_millis()
+            });
+            next.collect()
+        };
+        assert_eq!(pauses(false, 2), [1000, 1000]);
+        assert_eq!(pauses(true, 5), [2000, 4000, 8000, 8000, 8000]);
+        assert_eq!(pauses(false, 1), [1000]);
+    }
+
+    #[test]
+    fn no_interval_is_so_short_that_nothing_but_scans_is_done() {
+        let mut watch = watch(Duration::ZERO);
+        watch.last_scan = Some((Instant::now(), Duration::from_millis(70)));
+        watch.schedule(true);
+        assert_eq!(watch.pause.as_millis(), 70);
+    }
+
+    #[test]
+    fn lost_events_bring_a_scan_at_once_but_not_one_upon_the_other() {
+        let mut watch = watch(Duration::from_secs(600));
+        watch.schedule(true);
+        watch.hurry_scan();
+        assert!(watch.next_scan <= Instant::now());
+        let end = Instant::now();
+        watch.last_scan = Some((end, Duration::from_millis(100)));
+        watch.schedule(false);
+        watch.hurry_scan();
+        assert_eq!(watch.next_scan, end + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn it_can_be_stopped_without_a_descriptor_as_well() {
+        let mut watch = watch(Duration::from_secs(600));
+        watch.stop = stop::Stop::without_descriptor();
+        let stopper = watch.stopper();
+        assert!(watch.next().is_some());
+        let stopped = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            stopper.stop();
+            Instant::now()
+        });
+        assert!(watch.next().is_none());
+        assert!(stopped.join().unwrap().elapsed() < Duration::from_secs(5));
+    }
+}

@@ -33,7 +33,16 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn new() -> Self {
-        let (reader, writer) = std::io::pipe().ok().unzip();
+        Self::of(std::io::pipe().ok())
+    }
+
+    #[cfg(test)]
+    pub(super) fn without_descriptor() -> Self {
+        Self::of(None)
+    }
+
+    fn of(pipe: Option<(PipeReader, PipeWriter)>) -> Self {
+        let (reader, writer) = pipe.unzip();
         let shared = Shared { stopped: AtomicBool::new(false), writer: Mutex::new(writer) };
         Self { reader, stopper: Stopper(Arc::new(shared)) }
     }
