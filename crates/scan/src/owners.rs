@@ -24,8 +24,8 @@ type Socket = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     found: HashMap<Socket, (ProcessId, u32)>,
-    /// Whose owner was not found, and since when.
-    orphans: HashMap<Socket, Instant>,
+    /// Whose owner was not found, and since when; none after a whole scan, which looked everywhere.
+    orphans: HashMap<Socket, Option<Instant>>,
     /// The sockets of programs behind those that the kernel listens with for them.
     pub(crate) behind: HashMap<Socket, Socket>,
     /// Sockets that nobody had, and that are most likely the kernel's own: tunnels wait for UDP by sockets that have a
@@ -44,7 +44,7 @@ impl Remembered {
 
     /// Whether to look again for the owner of a socket, though nothing else may have happened.
     pub(crate) fn is_looking(&self) -> bool {
-        self.orphans.values().any(|since| since.elapsed() < NEW)
+        self.orphans.values().flatten().any(|since| since.elapsed() < NEW)
     }
 }
 
@@ -216,7 +216,7 @@ impl<'a> Search<'a> {
 
     /// Whether its owner was looked for long enough.
     pub(crate) fn is_orphan(&self, socket: Socket) -> bool {
-        self.before.orphans.get(&socket).is_some_and(|since| since.elapsed() >= NEW)
+        self.before.orphans.get(&socket).is_some_and(|since| since.is_none_or(|since| since.elapsed() >= NEW))
     }
 
     /// The program's socket behind one that the kernel shows, as it was before.
@@ -225,14 +225,15 @@ impl<'a> Search<'a> {
     }
 
     /// The places of the owners of these sockets, and what the next scan is to remember.
-    pub(crate) fn done(self, all: &HashSet<Socket>) -> (HashMap<Socket, usize>, Remembered) {
+    pub(crate) fn done(self, all: &HashSet<Socket>, whole: bool) -> (HashMap<Socket, usize>, Remembered) {
         let remembered = self.found.iter().filter_map(|(socket, (place, descriptor))| {
             Some((*socket, (self.processes.get(*place)?.id(), *descriptor)))
         });
-        let now = Instant::now();
+        let now = (!whole).then(Instant::now);
+        let since =
+            |socket: &Socket| self.before.orphans.get(socket).copied().filter(|_| !whole).unwrap_or(now);
         let orphans = all.iter().filter(|socket| !self.found.contains_key(socket));
-        let orphans =
-            orphans.map(|socket| (*socket, self.before.orphans.get(socket).copied().unwrap_or(now)));
+        let orphans = orphans.map(|socket| (*socket, since(socket)));
         let behind = HashMap::new();
         let remembered = Remembered {
             found: remembered.collect(),
@@ -305,7 +306,7 @@ mod tests {
                 wanted.iter().copied().collect(),
                 &mut Faults::default(),
             );
-            let (found, now) = search.done(&HashSet::new());
+            let (found, now) = search.done(&HashSet::new(), true);
             remembered = now;
             found
         })
@@ -343,7 +344,7 @@ mod tests {
             &mut faults,
         );
         assert!(rest.is_empty() && faults.into_list().is_empty());
-        assert_eq!(search.done(&HashSet::new()).0, HashMap::from([(sockets[0].2, 1)]));
+        assert_eq!(search.done(&HashSet::new(), true).0, HashMap::from([(sockets[0].2, 1)]));
     }
 
     #[test]
@@ -354,15 +355,15 @@ mod tests {
         let nothing = Remembered::default();
         let mut search = Search::new(&processes, &nothing);
         search.abroad([nobodys].into(), &[nobodys, ours].into(), &mut Faults::default());
-        let (_, now) = search.done(&HashSet::new());
+        let (_, now) = search.done(&HashSet::new(), true);
         assert_eq!(now.kernels, [nobodys].into());
         let mut search = Search::new(&processes, &now);
         search.abroad([nobodys].into(), &[nobodys].into(), &mut Faults::default());
         assert_eq!(search.left, 0, "nothing was looked at");
-        assert_eq!(search.done(&HashSet::new()).1.kernels, [nobodys].into());
+        assert_eq!(search.done(&HashSet::new(), true).1.kernels, [nobodys].into());
         let mut search = Search::new(&processes, &now);
         search.abroad([nobodys, ours].into(), &[nobodys, ours].into(), &mut Faults::default());
-        let (found, now) = search.done(&HashSet::new());
+        let (found, now) = search.done(&HashSet::new(), true);
         assert_eq!((found.get(&ours), now.kernels), (Some(&0), [nobodys].into()));
     }
 
@@ -395,7 +396,7 @@ mod tests {
         let mut search = Search::new(&processes, &remembered);
         let rest = search.at_home(NamespaceId::new(1), &[ME], [one.2, 17].into(), &mut Faults::default());
         assert_eq!(rest, [17].into(), "there is no such socket");
-        let (found, now) = search.done(&HashSet::new());
+        let (found, now) = search.done(&HashSet::new(), true);
         assert_eq!(found, HashMap::from([(one.2, 0)]));
         assert_eq!(now.found, HashMap::from([(one.2, (processes[0].id(), one.1))]));
     }
@@ -409,7 +410,7 @@ mod tests {
         let nothing = Remembered::default();
         let mut search = Search::new(&processes, &nothing);
         search.abroad([sockets[0].2, 17].into(), &HashSet::new(), &mut Faults::default());
-        assert_eq!(search.done(&HashSet::new()).0, HashMap::from([(sockets[0].2, 1)]));
+        assert_eq!(search.done(&HashSet::new(), true).0, HashMap::from([(sockets[0].2, 1)]));
         child.kill().unwrap();
         child.wait().unwrap();
     }

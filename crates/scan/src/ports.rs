@@ -74,7 +74,7 @@ pub(crate) fn listeners(
         }
     }
     search.abroad(orphans, &udp, faults);
-    let (owners, now) = search.done(&all);
+    let (owners, now) = search.done(&all, matches!(asked, Which::All));
     *remembered = now;
     remembered.behind = behind;
     let of_namespace = oldest_containers(known.containers);

@@ -41,13 +41,11 @@ pub(crate) fn watch(time: Duration) {
         std::thread::sleep(time);
         stopper.stop();
     });
-    let (mut updates, mut short_lived) = (0, 0);
-    while let Some(update) = watch.next() {
-        updates += 1;
-        short_lived += update.unwrap().short_lived.unwrap_or(0);
+    for update in watch.by_ref() {
+        update.unwrap();
     }
     println!(
-        "cpu={} wall={} containers={} updates={updates} short_lived={short_lived}",
+        "cpu={} wall={} containers={}",
         cpu().saturating_sub(before).as_micros(),
         start.elapsed().as_micros(),
         watch.chart().unwrap().containers.len(),
