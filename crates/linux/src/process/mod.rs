@@ -315,14 +315,16 @@ pub fn all() -> Result<Vec<i32>> {
 ///
 /// let (now, second) = process::uptime().expect("the kernel tells");
 /// let me = Process::open(std::process::id().cast_signed())?;
-/// println!("I am {} s old", (now - me.id().start_time) / second);
+/// println!("I am {} s old", now.saturating_sub(me.id().start_time) / second);
 /// # Ok::<(), portolan_linux::Error>(())
 /// ```
 #[must_use]
 pub fn uptime() -> Option<(u64, u64)> {
     let second = u64::try_from(nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??).ok()?;
     let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?;
-    Some((u64::try_from(up.tv_sec()).ok()?.checked_mul(second)?, second))
+    let whole = u64::try_from(up.tv_sec()).ok()?.checked_mul(second)?;
+    let part = u64::try_from(up.tv_nsec()).ok()?.checked_mul(second)? / 1_000_000_000;
+    Some((whole.checked_add(part)?, second))
 }
 
 /// `/proc/PID`, as it is now.
