@@ -1,0 +1,96 @@
+//! Every client in turn, and what each has to hear.
+
+use std::future::Future;
+use std::io::Read as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use portolan_clients as clients;
+use portolan_clients::Answer;
+
+use crate::decoys::Decoys;
+use crate::servers::{self, PASSWORD, SOCKETS, Servers, WEB_NAME};
+
+/// Longer than any of them may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Returns from the test, and says so, unless all that the servers and their containers take is there.
+macro_rules! needs {
+    ($($need:expr),+) => {
+        let mut needs = vec![Need::Root, Need::Program("busybox"), Need::Program("ip"), Need::Program("openssl"), $($need),+];
+        needs.extend(crate::servers::PROGRAMS.map(Need::Program));
+        fn here() {}
+        let test = std::any::type_name_of_val(&here).trim_end_matches("::here");
+        if !portolan_world::need::require(test, &needs) {
+            return;
+        }
+    };
+}
+pub(crate) use needs;
+
+/// What the clients heard.
+struct Heard<'a> {
+    place: &'a str,
+    decoys: &'a Decoys,
+    wrong: Vec<String>,
+}
+
+impl Heard<'_> {
+    /// Runs one client.
+    async fn ask(&mut self, client: &str, expected: &str, answer: impl Future<Output = Answer>) {
+        let start = Instant::now();
+        let answer = tokio::time::timeout(LIMIT, answer).await.unwrap_or_else(|_| Err("it does not end".into()));
+        let took = start.elapsed();
+        let reached = self.decoys.reached();
+        let heard = match &answer {
+            Ok(text) => text.trim_end().to_owned(),
+            Err(error) => format!("failed: {error:?}"),
+        };
+        println!("{}: {client}: {heard} ({} ms)", self.place, took.as_millis());
+        if answer.is_err() || !heard.contains(expected) || reached != 0 {
+            self.wrong.push(format!("{client}: {heard} (the host was reached {reached} times)"));
+        }
+    }
+
+    /// The same for a client that blocks.
+    async fn ask_blocking(&mut self, client: &str, expected: &str, answer: impl FnOnce() -> Answer + Send + 'static) {
+        let answer = async { tokio::task::spawn_blocking(answer).await? };
+        self.ask(client, expected, answer).await;
+    }
+}
+
+/// Runs all clients; the host must not have been reached.
+pub(crate) fn run(place: &str, servers: &Servers, decoys: &Decoys) {
+    let start = Instant::now();
+    servers.wait();
+    println!("{place}: ready after {} ms", start.elapsed().as_millis());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut heard = Heard { place, decoys, wrong: Vec::new() };
+    runtime.block_on(all(&mut heard, servers));
+    runtime.shutdown_timeout(LIMIT);
+    assert!(heard.wrong.is_empty(), "{place}: {:#?}", heard.wrong);
+    assert_eq!(decoys.reached(), 0);
+    // That the host was not reached says something only if it can be.
+    for (name, port) in servers::PORTS {
+        let mut said = String::new();
+        TcpStream::connect(servers.at(port)).unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("DECOY"), "{name}: {said}");
+    }
+    assert_eq!(decoys.reached(), servers::PORTS.len());
+}
+
+async fn all(heard: &mut Heard<'_>, servers: &Servers) {
+    let (dialer, at) = (&servers.dialer, |port| servers.at(port));
+    let certificate = std::fs::read(&servers.certificate).unwrap();
+    heard.ask("redis", "a Redis at port 6379", clients::redis_client::ask(dialer, at(servers::REDIS), PASSWORD)).await;
+    let postgres = at(servers::POSTGRES);
+    heard.ask("tokio-postgres", "inside", clients::tokio_postgres_client::ask(dialer, postgres, PASSWORD)).await;
+    heard.ask("memcache-async", "stored inside", clients::memcached::ask(dialer, at(servers::MEMCACHED))).await;
+    heard.ask("tokio-rustls", "inside", clients::tls::ask(dialer, at(servers::HTTPS), WEB_NAME, &certificate)).await;
+    heard.ask("ldap3", "dc=inside,dc=test", clients::ldap::ask(dialer, at(servers::LDAP), PASSWORD)).await;
+    heard.ask("lapin", "queued", clients::rabbitmq::ask(dialer, at(servers::AMQP))).await;
+    let haproxy = dialer.clone();
+    let path = format!("{SOCKETS}/haproxy.sock");
+    heard.ask_blocking("haproxy", "inside", move || clients::haproxy::ask(&haproxy, &path)).await;
+    heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{SOCKETS}/docker.sock"))).await;
+}
