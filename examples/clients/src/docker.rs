@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use hyper::header::{HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
 use portolan_dial::Dialer;
 
@@ -29,11 +30,13 @@ pub async fn ask(dialer: &Dialer, path: &str) -> Answer {
 
 async fn send(
     inside: Arc<(Dialer, String)>,
-    request: BollardRequest,
+    mut request: BollardRequest,
 ) -> Result<hyper::Response<hyper::body::Incoming>, bollard::errors::Error> {
     let stream = connect(inside).await.map_err(std::io::Error::other)?;
     let (mut http, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
+    // A pooling client would add it.
+    request.headers_mut().insert(HOST, HeaderValue::from_static("inside"));
     Ok(http.send_request(request).await?)
 }
 

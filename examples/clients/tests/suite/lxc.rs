@@ -41,6 +41,8 @@ impl Machine {
             "lxc.net.0.type = empty".to_owned(),
             "lxc.mount.auto = proc:mixed sys:ro".to_owned(),
             format!("lxc.mount.entry = {} {}/docker.sock none bind 0 0", crate::docker_socket(engine), &SOCKETS[1..]),
+            // The size that /dev itself has is too small for a database's shared memory.
+            "lxc.mount.entry = tmpfs dev/shm tmpfs nosuid,nodev,create=dir 0 0".to_owned(),
             format!("lxc.console.logfile = {}", place.at("console")),
         ];
         fs::write(place.path().join(&name).join("config"), lines.join("\n") + "\n").unwrap();

@@ -30,6 +30,7 @@ start() {
 postgres() {
     programs=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
     (as postgres "$programs/initdb" -D /data/postgres --no-sync --auth=scram-sha-256 --pwfile="$given/password")
+    echo 'host all all 0.0.0.0/0 scram-sha-256' >>/data/postgres/pg_hba.conf
     (
         until "$programs/pg_isready" --quiet --host="$address"; do sleep 0.1; done
         touch /data/ready/postgres
