@@ -26,6 +26,8 @@ enum Repr {
          network explicitly"
     )]
     HostNetwork(i32),
+    #[error("{what} for the container of pid {pid}: {kind} ({source})")]
+    Local { kind: ErrorKind, what: &'static str, pid: i32, source: io::Error },
 }
 
 impl Error {
@@ -36,6 +38,7 @@ impl Error {
         match &*self.0 {
             Repr::Net { kind, .. } | Repr::Unix { kind, .. } | Repr::Linux { kind, .. } => *kind,
             Repr::HostNetwork(_) => ErrorKind::NamespaceMismatch,
+            Repr::Local { kind, .. } => *kind,
         }
     }
 
@@ -62,6 +65,22 @@ impl Error {
 
     pub(crate) fn linux(pid: i32, source: portolan_linux::Error) -> Self {
         Self(Box::new(Repr::Linux { kind: source.kind(), pid, source }))
+    }
+
+    /// Something on our own side of it: a place to listen, a thread.
+    #[cfg(any(feature = "tunnel", feature = "runtime"))]
+    pub(crate) fn local(pid: i32, what: &'static str, source: io::Error) -> Self {
+        let kind = match source.raw_os_error().map(nix::Error::from_raw) {
+            Some(nix::Error::ENOENT | nix::Error::ENOTDIR) => ErrorKind::NotFound,
+            Some(nix::Error::EACCES | nix::Error::EPERM) => ErrorKind::PermissionDenied,
+            Some(nix::Error::EADDRINUSE) => ErrorKind::Busy,
+            Some(nix::Error::EMFILE | nix::Error::ENFILE) => {
+                ErrorKind::Limit(portolan_linux::error::Limit::Descriptors)
+            }
+            None if source.kind() == io::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+            _ => ErrorKind::Io,
+        };
+        Self(Box::new(Repr::Local { kind, what, pid, source }))
     }
 
     pub(crate) fn host_network(pid: i32) -> Self {

@@ -31,12 +31,18 @@
 //! - [`error`]: gone, refused, unreachable, timed out, not permitted: told apart
 //! - `unix`: Unix sockets, by path or abstract
 //! - `asynchronous`: the same for tokio (feature `tokio`)
+//! - `tunnel`: a local way in for clients that take no stream (feature `tunnel`)
+//! - `runtime`: a thread inside, and all that it starts (feature `runtime`)
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
 pub mod dialer;
 pub mod error;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "tunnel")]
+pub mod tunnel;
 mod unix;
 
 pub use dialer::Dialer;

@@ -52,6 +52,10 @@ pub use target::Target;
 pub use watch::WatchStream;
 
 pub use portolan_dial::Dialer;
+#[cfg(feature = "runtime")]
+pub use portolan_dial::runtime;
+#[cfg(feature = "tunnel")]
+pub use portolan_dial::tunnel;
 pub use portolan_files::tail::Lines as LogLines;
 pub use portolan_files::{
     Batch, Content, Event, Files, GlobOptions, Included, Matches, Operation, Outcome, ReadOptions, Stat,
