@@ -34,6 +34,8 @@ enum Repr {
         "look up '{}' in the container of pid {pid}: {kind} ({})", Escaped(name.as_bytes()), Escaped(said.as_bytes())
     )]
     Lookup { kind: ErrorKind, name: String, pid: i32, said: String },
+    #[error("{what} for the container of pid {pid}: {kind} ({source})")]
+    Local { kind: ErrorKind, what: &'static str, pid: i32, source: io::Error },
 }
 
 impl Error {
@@ -48,6 +50,7 @@ impl Error {
             Repr::Authority { kind, .. } => *kind,
             #[cfg(feature = "dns")]
             Repr::Lookup { kind, .. } => *kind,
+            Repr::Local { kind, .. } => *kind,
         }
     }
 
@@ -75,6 +78,22 @@ impl Error {
 
     pub(crate) fn linux(pid: i32, source: portolan_linux::Error) -> Self {
         Self(Box::new(Repr::Linux { kind: source.kind(), pid, source }))
+    }
+
+    /// Something on our own side of it: a place to listen, a thread.
+    #[cfg(any(feature = "tunnel", feature = "runtime"))]
+    pub(crate) fn local(pid: i32, what: &'static str, source: io::Error) -> Self {
+        let kind = match source.raw_os_error().map(nix::Error::from_raw) {
+            Some(nix::Error::ENOENT | nix::Error::ENOTDIR) => ErrorKind::NotFound,
+            Some(nix::Error::EACCES | nix::Error::EPERM) => ErrorKind::PermissionDenied,
+            Some(nix::Error::EADDRINUSE) => ErrorKind::Busy,
+            Some(nix::Error::EMFILE | nix::Error::ENFILE) => {
+                ErrorKind::Limit(portolan_linux::error::Limit::Descriptors)
+            }
+            None if source.kind() == io::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+            _ => ErrorKind::Io,
+        };
+        Self(Box::new(Repr::Local { kind, what, pid, source }))
     }
 
     pub(crate) fn host_network(pid: i32) -> Self {

@@ -46,6 +46,8 @@
 //! - `asynchronous`: the same for tokio (feature `tokio`)
 //! - [`connector`]: for clients that want to call for each connection (features `tower`, `ureq`)
 //! - [`dns`]: names (feature `dns`); `loopback`: the one that means the same everywhere
+//! - `tunnel`: a local way in for clients that take no stream (feature `tunnel`)
+//! - `runtime`: a thread inside, and all that it starts (feature `runtime`)
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
@@ -60,6 +62,10 @@ pub mod error;
 mod loopback;
 pub mod options;
 mod resolve;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "tunnel")]
+pub mod tunnel;
 mod unix;
 
 #[cfg(feature = "ureq")]

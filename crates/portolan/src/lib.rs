@@ -61,6 +61,10 @@ pub use portolan_dial::{Connector, UnixConnector};
 pub use portolan_dial::{DialOptions, Dialer};
 #[cfg(feature = "dns")]
 pub use portolan_dial::{Resolver, dns};
+#[cfg(feature = "runtime")]
+pub use portolan_dial::runtime;
+#[cfg(feature = "tunnel")]
+pub use portolan_dial::tunnel;
 pub use portolan_files::tail::Lines as LogLines;
 pub use portolan_files::{
     Batch, Content, Event, Files, GlobOptions, Included, Matches, Operation, Outcome, ReadOptions, Stat,

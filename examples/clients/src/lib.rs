@@ -17,14 +17,25 @@
 //! [`mysql`], [`mqtt`], [`reqwest_client`]. And by a runtime inside: [`nats`].
 #![forbid(unsafe_code)]
 
+pub mod dns;
 pub mod docker;
+pub mod fred_client;
+pub mod grpc;
 pub mod haproxy;
+pub mod hyper_client;
 pub mod ldap;
 pub mod memcached;
+pub mod mqtt;
+pub mod mysql;
+pub mod nats;
+pub mod postgres_client;
 pub mod rabbitmq;
 pub mod redis_client;
+pub mod reqwest_client;
+pub mod sqlx_client;
 pub mod tls;
 pub mod tokio_postgres_client;
+pub mod ureq_client;
 
 /// What went wrong, in whosever words.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

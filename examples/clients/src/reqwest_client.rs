@@ -4,6 +4,8 @@
 //! addresses and names which the services give them: Kafka, replica sets, clusters. What goes through a proxy must be
 //! `socks5h`: with `socks5` the client resolves names itself, by the host's name servers.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ pub async fn ask_by_name(dialer: &Dialer, resolver: &Resolver, url: &str, certif
         async move { resolver.lookup(&name, LIMIT).await }
     };
     // A port is open to every user of this host; the password makes it ours.
-    let secret = format!("{:x}", std::process::id());
+    let secret = secret()?;
     let tunnel = dialer.tunnel(Socks::new().credentials("agent", &secret).resolver(names)).port(0).start()?;
     let proxy = Proxy::all(format!("socks5h://{}", tunnel.address()))?.basic_auth("agent", &secret);
     let client = client(certificate)?.proxy(proxy).build()?;
@@ -50,4 +52,11 @@ pub async fn ask_by_name(dialer: &Dialer, resolver: &Resolver, url: &str, certif
 /// A client that trusts one certificate, and takes no proxy from the environment: that would be one of the host's.
 fn client(certificate: &[u8]) -> Result<ClientBuilder, crate::Error> {
     Ok(Client::builder().no_proxy().timeout(LIMIT).tls_backend_preconfigured(tls::trusting(certificate)?))
+}
+
+/// Sixteen bytes that nobody can guess (`urandom(4)`).
+fn secret() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
