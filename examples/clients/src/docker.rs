@@ -17,7 +17,7 @@ pub async fn ask(dialer: &Dialer, path: &str) -> Answer {
     let client = Client::builder(TokioExecutor::new()).build(dialer.connector().to_unix(path));
     let send = move |request: BollardRequest| {
         let answer = client.request(request);
-        async move { Ok(answer.await?) }
+        async move { Ok(answer.await.map_err(std::io::Error::other)?) }
     };
     let docker = Docker::connect_with_custom_transport(send, Some("http://inside"), 5, API_DEFAULT_VERSION)?;
     // Debian's daemon is older than the version that bollard begins with.

@@ -98,8 +98,8 @@ fn clients_reach_servers_in_lxc() {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let machine = Machine::start(&engine, address);
         let process = portolan::Process::open(machine.pid()).unwrap();
-        let certificate = machine.place.path().join("memory/upper/srv/inside/web.crt");
-        let servers = Servers { dialer: Dialer::new(process).unwrap(), address, certificate };
+        let given = machine.place.path().join("memory/upper/srv/inside");
+        let servers = Servers { dialer: Dialer::new(process).unwrap(), address, given };
         suite::run("lxc", &servers, &Decoys::at(&[address]));
     });
 }

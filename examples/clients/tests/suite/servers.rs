@@ -16,7 +16,7 @@ pub(crate) const START: &str = include_str!("start.sh");
 pub(crate) const SOCKETS: &str = "/run/portolan-clients";
 /// Of every server that wants one.
 pub(crate) const PASSWORD: &str = "inside";
-/// The name that the web server's certificate is for. Nobody resolves it.
+/// The name that the web server's certificate is for. The container's name server alone knows it.
 pub(crate) const WEB_NAME: &str = "web.inside.test";
 
 pub(crate) const AMQP: u16 = 5672;
@@ -132,13 +132,18 @@ fn slapd() -> String {
 pub(crate) struct Servers {
     pub(crate) dialer: Dialer,
     pub(crate) address: IpAddr,
-    /// The certificate of the web server, in PEM.
-    pub(crate) certificate: PathBuf,
+    /// What they were given.
+    pub(crate) given: PathBuf,
 }
 
 impl Servers {
     pub(crate) fn at(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.address, port)
+    }
+
+    /// A file of what they were given.
+    pub(crate) fn file(&self, name: &str) -> Vec<u8> {
+        fs::read(self.given.join(name)).unwrap()
     }
 
     /// Waits until all of them answer.

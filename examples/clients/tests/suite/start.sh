@@ -82,6 +82,6 @@ start etcd etcd --name inside --data-dir /data/etcd --listen-client-urls "http:/
 start nats nats-server --addr "$address" --port 4222 --name inside
 start slapd slapd_
 start dns dnsmasq --conf-file=/dev/null --no-daemon --user=root --no-resolv --no-hosts --bind-interfaces \
-    --listen-address="$address" --host-record="db.inside.test,$address"
+    --listen-address="$address" --host-record="web.inside.test,$address"
 start haproxy haproxy -db -f "$given/haproxy.cfg"
 wait

@@ -9,7 +9,9 @@ use portolan_clients as clients;
 use portolan_clients::Answer;
 
 use crate::decoys::Decoys;
-use crate::servers::{self, PASSWORD, SOCKETS, Servers, WEB_NAME};
+use crate::servers::{
+    self, AMQP, ETCD, HTTP, HTTPS, LDAP, MARIADB, MEMCACHED, MQTT, PASSWORD, POSTGRES, REDIS, SOCKETS, Servers, WEB_NAME,
+};
 
 /// Longer than any of them may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -67,7 +69,6 @@ pub(crate) fn run(place: &str, servers: &Servers, decoys: &Decoys) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut heard = Heard { place, decoys, wrong: Vec::new() };
     runtime.block_on(all(&mut heard, servers));
-    runtime.shutdown_timeout(LIMIT);
     assert!(heard.wrong.is_empty(), "{place}: {:#?}", heard.wrong);
     assert_eq!(decoys.reached(), 0);
     // That the host was not reached says something only if it can be.
@@ -77,20 +78,68 @@ pub(crate) fn run(place: &str, servers: &Servers, decoys: &Decoys) {
         assert!(said.contains("DECOY"), "{name}: {said}");
     }
     assert_eq!(decoys.reached(), servers::PORTS.len());
+    runtime.block_on(wrong(servers));
+    assert!(decoys.reached() > servers::PORTS.len(), "no decoy sees a client that prefers the socket");
 }
 
 async fn all(heard: &mut Heard<'_>, servers: &Servers) {
+    streams(heard, servers).await;
+    connectors(heard, servers).await;
+    tunnels(heard, servers).await;
+    let (dialer, nats) = (&servers.dialer, servers.at(servers::NATS));
+    heard.ask("async-nats", "published at inside", clients::nats::ask(dialer, nats)).await;
+}
+
+/// Clients that take a stream.
+async fn streams(heard: &mut Heard<'_>, servers: &Servers) {
     let (dialer, at) = (&servers.dialer, |port| servers.at(port));
-    let certificate = std::fs::read(&servers.certificate).unwrap();
-    heard.ask("redis", "a Redis at port 6379", clients::redis_client::ask(dialer, at(servers::REDIS), PASSWORD)).await;
-    let postgres = at(servers::POSTGRES);
-    heard.ask("tokio-postgres", "inside", clients::tokio_postgres_client::ask(dialer, postgres, PASSWORD)).await;
-    heard.ask("memcache-async", "stored inside", clients::memcached::ask(dialer, at(servers::MEMCACHED))).await;
-    heard.ask("tokio-rustls", "inside", clients::tls::ask(dialer, at(servers::HTTPS), WEB_NAME, &certificate)).await;
-    heard.ask("ldap3", "dc=inside,dc=test", clients::ldap::ask(dialer, at(servers::LDAP), PASSWORD)).await;
-    heard.ask("lapin", "queued", clients::rabbitmq::ask(dialer, at(servers::AMQP))).await;
-    let haproxy = dialer.clone();
-    let path = format!("{SOCKETS}/haproxy.sock");
+    heard.ask("redis", "a Redis at port 6379", clients::redis_client::ask(dialer, at(REDIS), PASSWORD)).await;
+    heard.ask("tokio-postgres", "inside", clients::tokio_postgres_client::ask(dialer, at(POSTGRES), PASSWORD)).await;
+    heard.ask("memcache-async", "stored inside", clients::memcached::ask(dialer, at(MEMCACHED))).await;
+    let certificate = servers.file("web.crt");
+    heard.ask("tokio-rustls", "inside", clients::tls::ask(dialer, at(HTTPS), WEB_NAME, &certificate)).await;
+    heard.ask("ldap3", "dc=inside,dc=test", clients::ldap::ask(dialer, at(LDAP), PASSWORD)).await;
+    let (haproxy, path) = (dialer.clone(), format!("{SOCKETS}/haproxy.sock"));
     heard.ask_blocking("haproxy", "inside", move || clients::haproxy::ask(&haproxy, &path)).await;
+}
+
+/// Clients that call for each connection.
+async fn connectors(heard: &mut Heard<'_>, servers: &Servers) {
+    let (dialer, at) = (&servers.dialer, |port| servers.at(port));
+    heard.ask("hyper-util", "inside", clients::hyper_client::ask(dialer, at(HTTP))).await;
+    let (ureq, web) = (dialer.clone(), at(HTTP));
+    heard.ask_blocking("ureq", "inside", move || clients::ureq_client::ask(&ureq, web)).await;
+    heard.ask("tonic", "stored inside", clients::grpc::ask(dialer, at(ETCD))).await;
     heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{SOCKETS}/docker.sock"))).await;
+    heard.ask("lapin", "queued", clients::rabbitmq::ask(dialer, at(AMQP))).await;
+    let found = format!("[{}]", servers.address);
+    let files = servers.file("resolv.conf");
+    heard.ask("hickory-resolver", &found, clients::dns::ask(dialer, &files, b"", WEB_NAME)).await;
+}
+
+/// Clients that take an address of the agent's.
+async fn tunnels(heard: &mut Heard<'_>, servers: &Servers) {
+    let (dialer, at) = (&servers.dialer, |port| servers.at(port));
+    heard.ask("sqlx", "inside", clients::sqlx_client::ask(dialer, at(POSTGRES), PASSWORD)).await;
+    let (blocking, postgres) = (dialer.clone(), at(POSTGRES));
+    heard
+        .ask_blocking("postgres", "inside", move || clients::postgres_client::ask(&blocking, postgres, PASSWORD))
+        .await;
+    heard.ask("fred", "stored inside", clients::fred_client::ask(dialer, at(REDIS), PASSWORD)).await;
+    heard.ask("mysql_async", "agent@%", clients::mysql::ask(dialer, at(MARIADB), PASSWORD)).await;
+    let by_port = clients::mysql::ask_by_port(dialer, at(MARIADB), PASSWORD, false);
+    heard.ask("mysql_async, by a port", "agent@%", by_port).await;
+    heard.ask("rumqttc", "published", clients::mqtt::ask(dialer, at(MQTT))).await;
+    let certificate = servers.file("web.crt");
+    heard.ask("reqwest", "inside", clients::reqwest_client::ask(dialer, at(HTTP), &certificate)).await;
+    let resolver = portolan_dial::Resolver::new(dialer, &servers.file("resolv.conf"), b"").unwrap();
+    let url = format!("https://{WEB_NAME}:{HTTPS}/");
+    let by_name = clients::reqwest_client::ask_by_name(dialer, &resolver, &url, &certificate);
+    heard.ask("reqwest, by SOCKS5", "inside", by_name).await;
+}
+
+/// What the documentation warns of, done wrong on purpose: the host is reached, so that the suite can see it.
+async fn wrong(servers: &Servers) {
+    let answer = clients::mysql::ask_by_port(&servers.dialer, servers.at(MARIADB), PASSWORD, true);
+    println!("mysql_async that prefers the socket: {:?}", tokio::time::timeout(LIMIT, answer).await);
 }
