@@ -5,7 +5,7 @@
 //! crate runs one:
 //!
 //! ```sh
-//! cargo run -p portolan-clients -- TARGET redis_client 127.0.0.1:6379 PASSWORD
+//! cargo run -p portolan-clients -- redis TARGET 127.0.0.1:6379 PASSWORD
 //! ```
 //!
 //! `docs/dialers.md` leads from a crate to its file here, and names the hazards.

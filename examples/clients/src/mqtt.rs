@@ -22,7 +22,9 @@ pub async fn ask(dialer: &Dialer, address: SocketAddr) -> Answer {
     client.subscribe("portolan/example", QoS::AtLeastOnce).await?;
     client.publish("portolan/example", QoS::AtLeastOnce, false, "published").await?;
     loop {
-        if let Event::Incoming(Incoming::Publish(message)) = timeout(Duration::from_secs(5), events.poll()).await?? {
+        if let Event::Incoming(Incoming::Publish(message)) =
+            timeout(Duration::from_secs(5), events.poll()).await??
+        {
             return Ok(String::from_utf8(message.payload.into())?);
         }
     }

@@ -31,7 +31,12 @@ pub async fn ask(dialer: &Dialer, address: SocketAddr, password: &str) -> Answer
 ///
 /// # Errors
 /// As [`ask`].
-pub async fn ask_by_port(dialer: &Dialer, address: SocketAddr, password: &str, prefer_socket: bool) -> Answer {
+pub async fn ask_by_port(
+    dialer: &Dialer,
+    address: SocketAddr,
+    password: &str,
+    prefer_socket: bool,
+) -> Answer {
     let tunnel = dialer.tunnel(address).port(0).start()?;
     let near: SocketAddr = tunnel.address().to_string().parse()?;
     let login = OptsBuilder::default().user(Some("agent")).pass(Some(password));

@@ -19,7 +19,8 @@ use crate::Answer;
 pub async fn ask(dialer: &Dialer, address: SocketAddr) -> Answer {
     let dialer = dialer.clone();
     let connect = async move |_, _| {
-        let stream = dialer.connect_async(address, Duration::from_secs(2)).await.map_err(std::io::Error::other)?;
+        let stream =
+            dialer.connect_async(address, Duration::from_secs(2)).await.map_err(std::io::Error::other)?;
         Ok(AsyncTcpStream::Plain(Compat::new(stream)))
     };
     // Of the URI only the user, the password and the virtual host count.
@@ -27,9 +28,11 @@ pub async fn ask(dialer: &Dialer, address: SocketAddr) -> Answer {
     let runtime = lapin::runtime::default_runtime()?;
     let rabbit = Connection::connector(uri, runtime, connect, ConnectionProperties::default()).await?;
     let channel = rabbit.create_channel().await?;
-    let queue = channel.queue_declare("".into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
+    let queue =
+        channel.queue_declare("".into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
     let (name, properties) = (queue.name().clone(), BasicProperties::default());
-    let sent = channel.basic_publish("".into(), name.clone(), BasicPublishOptions::default(), b"queued", properties);
+    let sent =
+        channel.basic_publish("".into(), name.clone(), BasicPublishOptions::default(), b"queued", properties);
     sent.await?.await?;
     let got = channel.basic_get(name, BasicGetOptions::default()).await?.ok_or("the queue is empty")?;
     let text = String::from_utf8(got.delivery.data.clone())?;

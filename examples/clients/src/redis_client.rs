@@ -22,6 +22,7 @@ pub async fn ask(dialer: &Dialer, address: SocketAddr, password: &str) -> Answer
     let limits = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(2)));
     let (mut redis, driver) = MultiplexedConnection::new_with_config(&login, stream, limits).await?;
     tokio::spawn(driver);
-    let (_, port): (String, String) = redis::cmd("CONFIG").arg("GET").arg("port").query_async(&mut redis).await?;
+    let (_, port): (String, String) =
+        redis::cmd("CONFIG").arg("GET").arg("port").query_async(&mut redis).await?;
     Ok(format!("a Redis at port {port}"))
 }

@@ -34,7 +34,8 @@ impl Decoys {
         let mut decoys = Self { reached: Arc::default(), end: Arc::default(), threads: Vec::new() };
         for &address in addresses {
             for (name, port) in PORTS {
-                let listener = TcpListener::bind((address, port)).unwrap_or_else(|e| panic!("{name} {port}: {e}"));
+                let listener =
+                    TcpListener::bind((address, port)).unwrap_or_else(|e| panic!("{name} {port}: {e}"));
                 listener.set_nonblocking(true).unwrap();
                 decoys.watch(move || listener.accept().map(|(stream, _)| greet(stream)).is_ok());
             }
@@ -62,6 +63,11 @@ impl Decoys {
                 }
             }
         }));
+    }
+
+    /// Counts anew.
+    pub(crate) fn forget(&self) {
+        self.reached.store(0, Ordering::Relaxed);
     }
 
     /// How often anybody came.

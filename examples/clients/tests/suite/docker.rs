@@ -17,6 +17,8 @@ use crate::tool::told;
 /// The container's in its own network.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 
+const NAME: &str = "servers";
+
 /// The host's programs, to be seen inside and no more.
 const SHARED: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
 
@@ -24,12 +26,15 @@ const SHARED: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
 fn start(engine: &Engine, place: &Place, network: &[&str], address: IpAddr) -> Servers {
     let given = place.directory("given");
     servers::give(&given, address);
-    let mut volumes: Vec<String> =
-        SHARED.iter().filter(|at| std::path::Path::new(at).exists()).map(|at| format!("{at}:{at}:ro")).collect();
+    let mut volumes: Vec<String> = SHARED
+        .iter()
+        .filter(|at| std::path::Path::new(at).exists())
+        .map(|at| format!("{at}:{at}:ro"))
+        .collect();
     volumes.push(format!("{}:/srv/inside:ro", given.display()));
     volumes.push(format!("{}/resolv.conf:/etc/resolv.conf:ro", given.display()));
     volumes.push(format!("{}:{}/docker.sock", crate::docker_socket(engine), servers::SOCKETS));
-    let mut options = vec!["--name", "servers"];
+    let mut options = vec!["--name", NAME];
     options.extend(network);
     for memory in ["/data:exec", "/tmp", "/run", "/var"] {
         options.extend(["--tmpfs", memory]);
@@ -42,6 +47,10 @@ fn start(engine: &Engine, place: &Place, network: &[&str], address: IpAddr) -> S
     Servers { dialer: Dialer::new(process).unwrap(), address, given }
 }
 
+fn end(engine: &Engine) {
+    told(engine.docker().args(["rm", "--force", NAME]));
+}
+
 #[test]
 fn clients_reach_servers_in_docker_without_a_network() {
     suite::needs!(Need::Program("dockerd"), Need::Program("docker"));
@@ -51,7 +60,7 @@ fn clients_reach_servers_in_docker_without_a_network() {
         let engine = Engine::start();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let servers = start(&engine, &place, &["--network", "none"], address);
-        suite::run("docker, no network", &servers, &Decoys::at(&[address]));
+        suite::run("docker, no network", &servers, &Decoys::at(&[address]), || end(&engine));
     });
 }
 
@@ -67,13 +76,12 @@ fn clients_reach_servers_in_docker_on_a_macvlan_network() {
         ip(&["link", "set", "uplink", "up"]);
         ip(&["link", "set", "beyond", "up"]);
         ip(&["address", "add", "10.77.0.1/24", "dev", "uplink"]);
-        told(engine.docker().args(["network", "create", "--driver", "macvlan", "--opt", "parent=uplink"]).args([
-            "--subnet",
-            "10.77.0.0/24",
-            "--gateway",
-            "10.77.0.254",
-            "unreachable",
-        ]));
+        told(
+            engine
+                .docker()
+                .args(["network", "create", "--driver", "macvlan", "--opt", "parent=uplink"])
+                .args(["--subnet", "10.77.0.0/24", "--gateway", "10.77.0.254", "unreachable"]),
+        );
         let network = ["--network", "unreachable", "--ip", &ADDRESS.to_string()];
         let servers = start(&engine, &place, &network, ADDRESS);
         servers.wait();
@@ -82,6 +90,7 @@ fn clients_reach_servers_in_docker_on_a_macvlan_network() {
         assert!(direct.is_err(), "the host reaches a macvlan network: {direct:?}");
         // From now on somebody does, who is the host.
         ip(&["address", "add", &format!("{ADDRESS}/32"), "dev", "lo"]);
-        suite::run("docker, macvlan", &servers, &Decoys::at(&[ADDRESS, IpAddr::V4(Ipv4Addr::LOCALHOST)]));
+        let decoys = Decoys::at(&[ADDRESS, IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        suite::run("docker, macvlan", &servers, &decoys, || end(&engine));
     });
 }

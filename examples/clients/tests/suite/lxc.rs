@@ -40,7 +40,11 @@ impl Machine {
             format!("lxc.rootfs.path = dir:{root}"),
             "lxc.net.0.type = empty".to_owned(),
             "lxc.mount.auto = proc:mixed sys:ro".to_owned(),
-            format!("lxc.mount.entry = {} {}/docker.sock none bind 0 0", crate::docker_socket(engine), &SOCKETS[1..]),
+            format!(
+                "lxc.mount.entry = {} {}/docker.sock none bind 0 0",
+                crate::docker_socket(engine),
+                &SOCKETS[1..]
+            ),
             // The size that /dev itself has is too small for a database's shared memory.
             "lxc.mount.entry = tmpfs dev/shm tmpfs nosuid,nodev,create=dir 0 0".to_owned(),
             format!("lxc.console.logfile = {}", place.at("console")),
@@ -59,6 +63,11 @@ impl Machine {
         command
     }
 
+    fn stop(&self) {
+        attempt(self.lxc("lxc-stop").arg("--kill"));
+        attempt(self.lxc("lxc-wait").args(["--state", "STOPPED", "--timeout", "5"]));
+    }
+
     fn pid(&self) -> i32 {
         told(self.lxc("lxc-info").args(["--pid", "--no-humanize"])).parse().unwrap()
     }
@@ -66,8 +75,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        attempt(self.lxc("lxc-stop").arg("--kill"));
-        attempt(self.lxc("lxc-wait").args(["--state", "STOPPED", "--timeout", "5"]));
+        self.stop();
     }
 }
 
@@ -100,6 +108,6 @@ fn clients_reach_servers_in_lxc() {
         let process = portolan::Process::open(machine.pid()).unwrap();
         let given = machine.place.path().join("memory/upper/srv/inside");
         let servers = Servers { dialer: Dialer::new(process).unwrap(), address, given };
-        suite::run("lxc", &servers, &Decoys::at(&[address]));
+        suite::run("lxc", &servers, &Decoys::at(&[address]), || machine.stop());
     });
 }

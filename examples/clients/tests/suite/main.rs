@@ -8,6 +8,7 @@
 //! - `docker`, `lxc`: the containers, a test for each
 //! - `servers`, `start.sh`: what runs in them
 //! - `suite`: every client in turn
+//! - `again`: those that connect again by themselves, cut off
 //! - `decoys`: what the host has at the same places
 //! - `host`: a host of each test's own
 //! - the rest: runtimes, as the integration tests of the workspace start them
@@ -22,6 +23,7 @@
     reason = "tests fail by panicking, and say what they have seen"
 )]
 
+mod again;
 mod decoys;
 mod docker;
 mod host;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use portolan_dial::Dialer;
+use portolan_dial::{Dialer, Resolver};
 
 use crate::tool::{told, tool};
 
@@ -87,7 +87,17 @@ pub(crate) fn give(to: &Path, address: IpAddr) {
     let at = |name: &str| to.join(name).to_str().unwrap().to_owned();
     told(
         tool("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ])
             .args(["-config", &at("certificate.cnf"), "-keyout", &at("web.key"), "-out", &at("web.crt")]),
     );
 }
@@ -107,12 +117,13 @@ fn haproxy() -> String {
     )
 }
 
+/// It closes every connection after one answer.
 fn nginx(address: IpAddr) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("  {kind}_temp_path /data/nginx/{kind};\n"))
         .concat();
     format!(
-        "daemon off;\nerror_log stderr;\npid /data/nginx/pid;\nevents {{}}\nhttp {{\n  access_log off;\n{temporary}  \
+        "daemon off;\nerror_log stderr;\npid /data/nginx/pid;\nevents {{}}\nhttp {{\n  access_log off;\n  keepalive_timeout 0;\n{temporary}  \
          server {{\n    listen {address}:{HTTP};\n    listen {address}:{HTTPS} ssl;\n    \
          ssl_certificate /srv/inside/web.crt;\n    ssl_certificate_key /srv/inside/web.key;\n    \
          location / {{ return 200 \"inside\\n\"; }}\n  }}\n}}\n"
@@ -141,6 +152,11 @@ impl Servers {
         SocketAddr::new(self.address, port)
     }
 
+    /// Asks the container's name server.
+    pub(crate) fn resolver(&self) -> Resolver {
+        Resolver::new(&self.dialer, &self.file("resolv.conf"), b"").unwrap()
+    }
+
     /// A file of what they were given.
     pub(crate) fn file(&self, name: &str) -> Vec<u8> {
         fs::read(self.given.join(name)).unwrap()
@@ -155,7 +171,9 @@ impl Servers {
                 sleep(Duration::from_millis(50));
             }
         }
-        for (name, path) in [("postgres", "/data/ready/postgres"), ("haproxy", "/run/portolan-clients/haproxy.sock")] {
+        for (name, path) in
+            [("postgres", "/data/ready/postgres"), ("haproxy", "/run/portolan-clients/haproxy.sock")]
+        {
             while !self.inside(path).exists() {
                 assert!(Instant::now() < end, "{name} is not ready:\n{}", self.said(name));
                 sleep(Duration::from_millis(50));
@@ -170,6 +188,7 @@ impl Servers {
 
     /// What a server has said.
     pub(crate) fn said(&self, name: &str) -> String {
-        fs::read_to_string(self.inside(&format!("/data/log/{name}"))).unwrap_or_else(|error| error.to_string())
+        fs::read_to_string(self.inside(&format!("/data/log/{name}")))
+            .unwrap_or_else(|error| error.to_string())
     }
 }

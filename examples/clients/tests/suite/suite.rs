@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use portolan_clients as clients;
 use portolan_clients::Answer;
 
+use crate::again::Again;
 use crate::decoys::Decoys;
 use crate::servers::{
-    self, AMQP, ETCD, HTTP, HTTPS, LDAP, MARIADB, MEMCACHED, MQTT, PASSWORD, POSTGRES, REDIS, SOCKETS, Servers, WEB_NAME,
+    self, AMQP, ETCD, HTTP, HTTPS, LDAP, MARIADB, MEMCACHED, MQTT, PASSWORD, POSTGRES, REDIS, SOCKETS,
+    Servers, WEB_NAME,
 };
 
 /// Longer than any of them may take on a busy machine.
@@ -31,46 +33,64 @@ macro_rules! needs {
 pub(crate) use needs;
 
 /// What the clients heard.
-struct Heard<'a> {
+pub(crate) struct Heard<'a> {
     place: &'a str,
     decoys: &'a Decoys,
+    /// Whether the container has ended, and nobody can answer.
+    ended: bool,
     wrong: Vec<String>,
 }
 
 impl Heard<'_> {
     /// Runs one client.
-    async fn ask(&mut self, client: &str, expected: &str, answer: impl Future<Output = Answer>) {
+    pub(crate) async fn ask(&mut self, client: &str, expected: &str, answer: impl Future<Output = Answer>) {
         let start = Instant::now();
-        let answer = tokio::time::timeout(LIMIT, answer).await.unwrap_or_else(|_| Err("it does not end".into()));
+        let answer = tokio::time::timeout(LIMIT, answer).await;
         let took = start.elapsed();
         let reached = self.decoys.reached();
-        let heard = match &answer {
-            Ok(text) => text.trim_end().to_owned(),
-            Err(error) => format!("failed: {error:?}"),
+        let (heard, right) = match answer {
+            Ok(Ok(text)) => (text.trim_end().to_owned(), !self.ended && text.contains(expected)),
+            Ok(Err(error)) => (format!("failed: {error}"), self.ended),
+            Err(_) => ("it does not end".to_owned(), false),
         };
         println!("{}: {client}: {heard} ({} ms)", self.place, took.as_millis());
-        if answer.is_err() || !heard.contains(expected) || reached != 0 {
+        if !right || reached != 0 {
             self.wrong.push(format!("{client}: {heard} (the host was reached {reached} times)"));
         }
     }
 
     /// The same for a client that blocks.
-    async fn ask_blocking(&mut self, client: &str, expected: &str, answer: impl FnOnce() -> Answer + Send + 'static) {
+    async fn ask_blocking(
+        &mut self,
+        client: &str,
+        expected: &str,
+        answer: impl FnOnce() -> Answer + Send + 'static,
+    ) {
         let answer = async { tokio::task::spawn_blocking(answer).await? };
         self.ask(client, expected, answer).await;
     }
 }
 
-/// Runs all clients; the host must not have been reached.
-pub(crate) fn run(place: &str, servers: &Servers, decoys: &Decoys) {
+/// Runs all clients, also after `end` has ended the container; the host must not have been reached.
+pub(crate) fn run(place: &str, servers: &Servers, decoys: &Decoys, end: impl FnOnce()) {
     let start = Instant::now();
     servers.wait();
     println!("{place}: ready after {} ms", start.elapsed().as_millis());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut heard = Heard { place, decoys, wrong: Vec::new() };
+    let mut heard = Heard { place, decoys, ended: false, wrong: Vec::new() };
     runtime.block_on(all(&mut heard, servers));
-    assert!(heard.wrong.is_empty(), "{place}: {:#?}", heard.wrong);
-    assert_eq!(decoys.reached(), 0);
+    let again = runtime.block_on(Again::connect(servers));
+    runtime.block_on(again.ask(&mut heard));
+    runtime.block_on(again.cut());
+    runtime.block_on(again.ask(&mut heard));
+    check(&heard);
+    runtime.block_on(wrong(servers, decoys));
+    end();
+    println!("{place}: the container has ended");
+    let mut heard = Heard { place, decoys, ended: true, wrong: Vec::new() };
+    runtime.block_on(again.ask(&mut heard));
+    runtime.block_on(all(&mut heard, servers));
+    check(&heard);
     // That the host was not reached says something only if it can be.
     for (name, port) in servers::PORTS {
         let mut said = String::new();
@@ -78,8 +98,11 @@ pub(crate) fn run(place: &str, servers: &Servers, decoys: &Decoys) {
         assert!(said.contains("DECOY"), "{name}: {said}");
     }
     assert_eq!(decoys.reached(), servers::PORTS.len());
-    runtime.block_on(wrong(servers));
-    assert!(decoys.reached() > servers::PORTS.len(), "no decoy sees a client that prefers the socket");
+}
+
+fn check(heard: &Heard<'_>) {
+    assert!(heard.wrong.is_empty(), "{}: {:#?}", heard.place, heard.wrong);
+    assert_eq!(heard.decoys.reached(), 0);
 }
 
 async fn all(heard: &mut Heard<'_>, servers: &Servers) {
@@ -94,7 +117,9 @@ async fn all(heard: &mut Heard<'_>, servers: &Servers) {
 async fn streams(heard: &mut Heard<'_>, servers: &Servers) {
     let (dialer, at) = (&servers.dialer, |port| servers.at(port));
     heard.ask("redis", "a Redis at port 6379", clients::redis_client::ask(dialer, at(REDIS), PASSWORD)).await;
-    heard.ask("tokio-postgres", "inside", clients::tokio_postgres_client::ask(dialer, at(POSTGRES), PASSWORD)).await;
+    heard
+        .ask("tokio-postgres", "inside", clients::tokio_postgres_client::ask(dialer, at(POSTGRES), PASSWORD))
+        .await;
     heard.ask("memcache-async", "stored inside", clients::memcached::ask(dialer, at(MEMCACHED))).await;
     let certificate = servers.file("web.crt");
     heard.ask("tokio-rustls", "inside", clients::tls::ask(dialer, at(HTTPS), WEB_NAME, &certificate)).await;
@@ -113,8 +138,7 @@ async fn connectors(heard: &mut Heard<'_>, servers: &Servers) {
     heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{SOCKETS}/docker.sock"))).await;
     heard.ask("lapin", "queued", clients::rabbitmq::ask(dialer, at(AMQP))).await;
     let found = format!("[{}]", servers.address);
-    let files = servers.file("resolv.conf");
-    heard.ask("hickory-resolver", &found, clients::dns::ask(dialer, &files, b"", WEB_NAME)).await;
+    heard.ask("hickory-resolver", &found, clients::dns::ask(&servers.resolver(), WEB_NAME)).await;
 }
 
 /// Clients that take an address of the agent's.
@@ -123,7 +147,9 @@ async fn tunnels(heard: &mut Heard<'_>, servers: &Servers) {
     heard.ask("sqlx", "inside", clients::sqlx_client::ask(dialer, at(POSTGRES), PASSWORD)).await;
     let (blocking, postgres) = (dialer.clone(), at(POSTGRES));
     heard
-        .ask_blocking("postgres", "inside", move || clients::postgres_client::ask(&blocking, postgres, PASSWORD))
+        .ask_blocking("postgres", "inside", move || {
+            clients::postgres_client::ask(&blocking, postgres, PASSWORD)
+        })
         .await;
     heard.ask("fred", "stored inside", clients::fred_client::ask(dialer, at(REDIS), PASSWORD)).await;
     heard.ask("mysql_async", "agent@%", clients::mysql::ask(dialer, at(MARIADB), PASSWORD)).await;
@@ -132,14 +158,16 @@ async fn tunnels(heard: &mut Heard<'_>, servers: &Servers) {
     heard.ask("rumqttc", "published", clients::mqtt::ask(dialer, at(MQTT))).await;
     let certificate = servers.file("web.crt");
     heard.ask("reqwest", "inside", clients::reqwest_client::ask(dialer, at(HTTP), &certificate)).await;
-    let resolver = portolan_dial::Resolver::new(dialer, &servers.file("resolv.conf"), b"").unwrap();
     let url = format!("https://{WEB_NAME}:{HTTPS}/");
+    let resolver = servers.resolver();
     let by_name = clients::reqwest_client::ask_by_name(dialer, &resolver, &url, &certificate);
     heard.ask("reqwest, by SOCKS5", "inside", by_name).await;
 }
 
-/// What the documentation warns of, done wrong on purpose: the host is reached, so that the suite can see it.
-async fn wrong(servers: &Servers) {
+/// What the documentation warns of, done wrong on purpose: the host is reached, so that the suite would see it.
+async fn wrong(servers: &Servers, decoys: &Decoys) {
     let answer = clients::mysql::ask_by_port(&servers.dialer, servers.at(MARIADB), PASSWORD, true);
     println!("mysql_async that prefers the socket: {:?}", tokio::time::timeout(LIMIT, answer).await);
+    assert_ne!(decoys.reached(), 0, "no decoy sees a client that prefers the socket");
+    decoys.forget();
 }
