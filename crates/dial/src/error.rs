@@ -88,7 +88,7 @@ impl Error {
             Some(nix::Error::EACCES | nix::Error::EPERM) => ErrorKind::PermissionDenied,
             Some(nix::Error::EADDRINUSE) => ErrorKind::Busy,
             Some(nix::Error::EMFILE | nix::Error::ENFILE) => {
-                ErrorKind::Limit(portolan_linux::error::Limit::Descriptors)
+                ErrorKind::Limit(Limit::Descriptors)
             }
             None if source.kind() == io::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
             _ => ErrorKind::Io,

@@ -14,7 +14,7 @@
 //! Clients that take a stream: [`redis_client`], [`tokio_postgres_client`], [`memcached`], [`ldap`], [`tls`],
 //! [`haproxy`], [`docker`]. That call us for each connection: [`hyper_client`], [`ureq_client`], [`grpc`],
 //! [`rabbitmq`], [`dns`]. That take neither, by a tunnel: [`sqlx_client`], [`postgres_client`], [`fred_client`],
-//! [`mysql`], [`mqtt`], [`reqwest_client`]. And by a runtime inside: [`nats`].
+//! [`mysql`], [`mqtt`], [`reqwest_client`]. And by a runtime inside: [`nats`], [`redis_cluster`].
 #![forbid(unsafe_code)]
 
 pub mod dns;
@@ -31,6 +31,7 @@ pub mod nats;
 pub mod postgres_client;
 pub mod rabbitmq;
 pub mod redis_client;
+pub mod redis_cluster;
 pub mod reqwest_client;
 pub mod sqlx_client;
 pub mod tls;

@@ -10,7 +10,7 @@ use portolan_clients::Error;
 const USAGE: &str = "usage: portolan-clients CLIENT TARGET WHERE [WHAT [CERTIFICATE]]
 
 CLIENT, and what it takes besides a container and an address or path inside:
-  PASSWORD: redis fred tokio-postgres sqlx postgres mysql_async ldap3
+  PASSWORD: redis redis-cluster fred tokio-postgres sqlx postgres mysql_async ldap3
   NAME CERTIFICATE: tokio-rustls
   NAME: hickory-resolver (WHERE is not used)
   nothing more: memcache-async hyper-util ureq tonic lapin rumqttc async-nats
@@ -27,6 +27,7 @@ async fn main() -> Result<(), Error> {
     let address = || place.parse::<SocketAddr>();
     let answer = match client {
         "redis" => clients::redis_client::ask(&dialer, address()?, argument(3)?).await?,
+        "redis-cluster" => clients::redis_cluster::ask(&dialer, address()?, argument(3)?).await?,
         "fred" => clients::fred_client::ask(&dialer, address()?, argument(3)?).await?,
         "tokio-postgres" => clients::tokio_postgres_client::ask(&dialer, address()?, argument(3)?).await?,
         "sqlx" => clients::sqlx_client::ask(&dialer, address()?, argument(3)?).await?,

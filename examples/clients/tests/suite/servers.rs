@@ -20,6 +20,8 @@ pub(crate) const PASSWORD: &str = "inside";
 pub(crate) const WEB_NAME: &str = "web.inside.test";
 
 pub(crate) const AMQP: u16 = 5672;
+/// A Redis that is a cluster of itself alone.
+pub(crate) const CLUSTER: u16 = 7000;
 pub(crate) const DNS: u16 = 53;
 pub(crate) const ETCD: u16 = 2379;
 pub(crate) const HTTP: u16 = 8080;
@@ -33,8 +35,9 @@ pub(crate) const POSTGRES: u16 = 5432;
 pub(crate) const REDIS: u16 = 6379;
 
 /// The TCP port of each server.
-pub(crate) const PORTS: [(&str, u16); 12] = [
+pub(crate) const PORTS: [(&str, u16); 13] = [
     ("redis", REDIS),
+    ("cluster", CLUSTER),
     ("postgres", POSTGRES),
     ("mariadb", MARIADB),
     ("memcached", MEMCACHED),
@@ -64,7 +67,7 @@ pub(crate) const PROGRAMS: [&str; 12] = [
     "haproxy",
 ];
 
-/// RabbitMQ takes its time, and three times as long beside others.
+/// A broker in Erlang takes its time, and three times as long beside others.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Writes what the servers are given, for an address that they are to listen on.
@@ -171,9 +174,11 @@ impl Servers {
                 sleep(Duration::from_millis(50));
             }
         }
-        for (name, path) in
-            [("postgres", "/data/ready/postgres"), ("haproxy", "/run/portolan-clients/haproxy.sock")]
-        {
+        for (name, path) in [
+            ("postgres", "/data/ready/postgres"),
+            ("cluster", "/data/ready/cluster"),
+            ("haproxy", "/run/portolan-clients/haproxy.sock"),
+        ] {
             while !self.inside(path).exists() {
                 assert!(Instant::now() < end, "{name} is not ready:\n{}", self.said(name));
                 sleep(Duration::from_millis(50));

@@ -39,6 +39,20 @@ postgres() {
         -c unix_socket_directories=/run/portolan-clients -c cluster_name=inside
 }
 
+# One that serves all slots, and tells clients its address.
+cluster() {
+    mkdir -p /data/cluster
+    (
+        until redis-cli -h "$address" -p 7000 -a inside --no-auth-warning cluster info | grep -q cluster_state:ok; do
+            redis-cli -h "$address" -p 7000 -a inside --no-auth-warning cluster addslotsrange 0 16383 || true
+            sleep 0.1
+        done
+        touch /data/ready/cluster
+    ) &
+    exec redis-server --bind "$address" --port 7000 --requirepass inside --save '' --dir /data/cluster \
+        --cluster-enabled yes --cluster-announce-ip "$address"
+}
+
 mariadb() {
     mkdir -p /data/mariadb
     chown mysql: /data/mariadb
@@ -74,6 +88,7 @@ start rabbitmq rabbitmq
 start mariadb mariadb
 start postgres postgres
 start redis redis-server --bind "$address" --port 6379 --requirepass inside --save '' --dir /data
+start cluster cluster
 start memcached memcached -u memcache -l "$address" -p 11211 -U 0
 start nginx nginx_
 start mosquitto mosquitto -c "$given/mosquitto.conf"

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 
 use portolan_clients as clients;
 use portolan_clients::Answer;
+use tokio::time::timeout;
 
 use crate::again::Again;
 use crate::decoys::Decoys;
 use crate::servers::{
-    self, AMQP, ETCD, HTTP, HTTPS, LDAP, MARIADB, MEMCACHED, MQTT, PASSWORD, POSTGRES, REDIS, SOCKETS,
-    Servers, WEB_NAME,
+    self, AMQP, CLUSTER, ETCD, HTTP, HTTPS, LDAP, MARIADB, MEMCACHED, MQTT, PASSWORD, POSTGRES, REDIS,
+    SOCKETS, Servers, WEB_NAME,
 };
 
 /// Longer than any of them may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Long enough for a client that goes wrong to get there.
+const SHORT: Duration = Duration::from_secs(3);
 
 /// Returns from the test, and says so, unless all that the servers and their containers take is there.
 macro_rules! needs {
@@ -45,7 +48,7 @@ impl Heard<'_> {
     /// Runs one client.
     pub(crate) async fn ask(&mut self, client: &str, expected: &str, answer: impl Future<Output = Answer>) {
         let start = Instant::now();
-        let answer = tokio::time::timeout(LIMIT, answer).await;
+        let answer = timeout(LIMIT, answer).await;
         let took = start.elapsed();
         let reached = self.decoys.reached();
         let (heard, right) = match answer {
@@ -110,6 +113,8 @@ async fn all(heard: &mut Heard<'_>, servers: &Servers) {
     connectors(heard, servers).await;
     tunnels(heard, servers).await;
     let (dialer, nats) = (&servers.dialer, servers.at(servers::NATS));
+    let cluster = clients::redis_cluster::ask(dialer, servers.at(CLUSTER), PASSWORD);
+    heard.ask("redis, a cluster's client", "stored inside", cluster).await;
     heard.ask("async-nats", "published at inside", clients::nats::ask(dialer, nats)).await;
 }
 
@@ -164,10 +169,19 @@ async fn tunnels(heard: &mut Heard<'_>, servers: &Servers) {
     heard.ask("reqwest, by SOCKS5", "inside", by_name).await;
 }
 
-/// What the documentation warns of, done wrong on purpose: the host is reached, so that the suite would see it.
+/// What the documentation warns of, done wrong on purpose: the host is reached each time, and the suite sees it.
 async fn wrong(servers: &Servers, decoys: &Decoys) {
-    let answer = clients::mysql::ask_by_port(&servers.dialer, servers.at(MARIADB), PASSWORD, true);
-    println!("mysql_async that prefers the socket: {:?}", tokio::time::timeout(LIMIT, answer).await);
-    assert_ne!(decoys.reached(), 0, "no decoy sees a client that prefers the socket");
-    decoys.forget();
+    let dialer = &servers.dialer;
+    let seen = |what: &str, answer: Result<Answer, _>| {
+        println!(
+            "{what}: {:?}",
+            answer.unwrap_or_else(|_: tokio::time::error::Elapsed| Err("it does not end".into()))
+        );
+        assert_ne!(decoys.reached(), 0, "no decoy sees {what}");
+        decoys.forget();
+    };
+    let mysql = clients::mysql::ask_by_port(dialer, servers.at(MARIADB), PASSWORD, true);
+    seen("mysql_async that prefers the socket", timeout(SHORT, mysql).await);
+    let cluster = clients::redis_cluster::ask_by_port(dialer, servers.at(CLUSTER), PASSWORD);
+    seen("a cluster's client by one port", timeout(SHORT, cluster).await);
 }
