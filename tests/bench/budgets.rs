@@ -67,7 +67,7 @@ const GROUPS: [Group; 5] = [
     ("files", files::budgets),
     ("load", load::budgets),
     ("docker", docker::budgets),
-    ("dial", || dial::budgets().into()),
+    ("dial", dial::budgets),
     ("scan", scan::budgets),
 ];
 

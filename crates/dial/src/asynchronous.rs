@@ -23,7 +23,11 @@ impl Dialer {
     /// with its I/O and time drivers on.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// As [`connect`](Self::connect). A task that a runtime ends with itself is dropped, and its dial with it.
+    ///
+    /// # Panics
+    /// As tokio's own timers do: without a time driver, and when a thread that is not the runtime's waits in
+    /// `Handle::block_on` while the runtime ends. Nothing is left of the dial then either.
     ///
     /// # Example
     /// ```no_run
@@ -83,7 +87,7 @@ impl Dialer {
     async fn gone(&self) {
         loop {
             sleep(LONG).await;
-            if !self.process().is_alive() {
+            if self.has_ended() {
                 return;
             }
         }

@@ -211,6 +211,13 @@ impl Dialer {
     /// The network said no; or the process has ended meanwhile, which says why.
     pub(crate) fn net(&self, address: SocketAddr, source: io::Error) -> Error {
         let error = Error::net(self.process().pid(), address, source);
-        if self.process().is_alive() { error } else { error.with_kind(ErrorKind::TargetGone) }
+        if self.has_ended() { error.with_kind(ErrorKind::TargetGone) } else { error }
+    }
+
+    /// Whether the process has ended, zombie or not. It takes no descriptor, of which none may be left.
+    pub(crate) fn has_ended(&self) -> bool {
+        let Ok(process) = self.process().pidfd() else { return false };
+        // Readable then (`pidfd_open(2)`).
+        poll(&mut [PollFd::new(process, PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 }

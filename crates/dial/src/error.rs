@@ -139,7 +139,8 @@ impl From<Error> for io::Error {
 
 fn net_kind(errno: Option<nix::Error>) -> ErrorKind {
     match errno {
-        Some(nix::Error::ECONNREFUSED) => ErrorKind::Net(NetError::Refused),
+        // Reset: the listener was there when the first packet came, and gone when the last did.
+        Some(nix::Error::ECONNREFUSED | nix::Error::ECONNRESET) => ErrorKind::Net(NetError::Refused),
         // With the loopback down IPv4 has no route, and IPv6 no address to come from.
         Some(
             nix::Error::ENETUNREACH

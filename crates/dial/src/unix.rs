@@ -105,7 +105,7 @@ impl Dialer {
     fn begin(&self, path: &Path, ready: &Ready) -> Result<bool> {
         match connect(ready.socket.as_raw_fd(), &ready.address) {
             Ok(()) => Ok(true),
-            Err(nix::Error::EAGAIN | nix::Error::EINTR) if self.process().is_alive() => Ok(false),
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) if !self.has_ended() => Ok(false),
             Err(errno) => Err(self.unix_failed(path, errno)),
         }
     }
@@ -140,7 +140,7 @@ impl Dialer {
     /// The socket said no; or the process has ended meanwhile, which says why.
     fn unix_failed(&self, path: &Path, errno: nix::Error) -> Error {
         let error = Error::unix(self.process().pid(), path, errno.into());
-        if self.process().is_alive() { error } else { error.with_kind(ErrorKind::TargetGone) }
+        if self.has_ended() { error.with_kind(ErrorKind::TargetGone) } else { error }
     }
 }
 

@@ -109,7 +109,7 @@ impl Resolver {
 
 fn failed(dialer: &Dialer, name: &str, error: &DnsError) -> Error {
     let kind = match error {
-        _ if !dialer.process().is_alive() => ErrorKind::TargetGone,
+        _ if dialer.has_ended() => ErrorKind::TargetGone,
         DnsError::Timeout => ErrorKind::Timeout,
         error if error.is_nx_domain() || error.is_no_records_found() => ErrorKind::NotFound,
         _ => ErrorKind::Net(NetError::Other),
