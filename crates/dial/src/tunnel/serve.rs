@@ -38,6 +38,9 @@ pub(super) struct Shared {
 pub(crate) fn end_of(dialer: &Dialer) -> Result<AsyncFd<OwnedFd>> {
     let pid = dialer.process().pid();
     let failed = |e| Error::local(pid, "watch the process", e);
+    if !dialer.process().is_alive() {
+        return Err(Error::linux(pid, portolan_linux::Error::gone(pid)));
+    }
     let pidfd = dialer.process().pidfd().map_err(|e| Error::linux(pid, e))?;
     let pidfd = pidfd.try_clone_to_owned().map_err(failed)?;
     AsyncFd::with_interest(pidfd, Interest::READABLE).map_err(failed)
