@@ -5,10 +5,12 @@ use std::time::Duration;
 use portolan::ErrorKind;
 use portolan::tunnel::End;
 use portolan_world::need::Need;
-use portolan_world::require;
+use portolan_world::{World, require};
 use tokio::io::AsyncReadExt as _;
 
 use super::{address, client, dialer, echoing, ended, heard, path, soon};
+use crate::inside::Inside;
+use crate::servers;
 
 #[test]
 fn with_its_container_although_connections_are_open() {
@@ -31,6 +33,25 @@ fn with_its_container_although_connections_are_open() {
     assert_eq!(tunnel.wait(), End::Gone);
     let again = dialer.tunnel(address("127.0.0.1:7130")).start_thread();
     assert_eq!(again.map(drop).map_err(|e| e.kind()), Err(ErrorKind::TargetGone));
+}
+
+#[test]
+fn what_a_container_said_last_still_comes() {
+    require!(Need::Root, Need::Overlay);
+    let text = "
+import socket, os
+listener = socket.create_server(('127.0.0.1', 7133))
+print('listening', flush=True)
+connection, _ = listener.accept()
+connection.sendall(b'x' * 2000000)
+os._exit(0)";
+    let c = Inside::start(&servers::python(World::new("t-last-words"), text));
+    c.wait_log("listening");
+    let tunnel = dialer(&c).tunnel(address("127.0.0.1:7133")).start_thread().unwrap();
+    let mut words = Vec::new();
+    client(&tunnel).read_to_end(&mut words).unwrap();
+    assert_eq!(words.len(), 2_000_000);
+    assert_eq!(tunnel.wait(), End::Gone);
 }
 
 #[test]

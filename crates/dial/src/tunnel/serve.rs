@@ -19,6 +19,9 @@ use crate::{Dialer, Error, Result};
 /// What makes `accept` fail (no descriptors left, mostly) is not better a microsecond later.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// What a container said last is still on its way when it has ended; and what it left open is closed by the kernel.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What all connections of a tunnel have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -55,7 +58,7 @@ impl Drop for Leaving {
     }
 }
 
-/// Serves until it is stopped, or the container has gone; then every connection is closed, and the place is removed.
+/// Serves until it is stopped, or the container has gone; then the place is removed, and every connection is closed.
 pub(super) async fn run(
     shared: Arc<Shared>,
     listener: Listener,
@@ -72,6 +75,11 @@ pub(super) async fn run(
     };
     drop(listener);
     drop(leaving);
+    if end == End::Gone {
+        let drained = async { while connections.join_next().await.is_some() {} };
+        // Clients that do not close their side are not waited for.
+        let _ = tokio::time::timeout(LAST_WORDS, drained).await;
+    }
     connections.shutdown().await;
     signals.ended(end);
     end
