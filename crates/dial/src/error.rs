@@ -26,6 +26,7 @@ enum Repr {
          network explicitly"
     )]
     HostNetwork(i32),
+    #[cfg(any(feature = "tunnel", feature = "runtime"))]
     #[error("{what} for the container of pid {pid}: {kind} ({source})")]
     Local { kind: ErrorKind, what: &'static str, pid: i32, source: io::Error },
 }
@@ -38,6 +39,7 @@ impl Error {
         match &*self.0 {
             Repr::Net { kind, .. } | Repr::Unix { kind, .. } | Repr::Linux { kind, .. } => *kind,
             Repr::HostNetwork(_) => ErrorKind::NamespaceMismatch,
+            #[cfg(any(feature = "tunnel", feature = "runtime"))]
             Repr::Local { kind, .. } => *kind,
         }
     }
