@@ -19,8 +19,8 @@
 //! connections does, as every socket of the container.
 //!
 //! # What a client can still do wrong
-//! - A MySQL client that reaches its server over a loopback port asks it for its Unix socket, and connects again to
-//!   that path, on the agent's own files: another server, with the container's password. Use a Unix socket here, and
+//! - A client of MariaDB that reaches its server over a loopback port asks it for its Unix socket, and connects to
+//!   that path then, on the agent's own files: another server, with the container's password. Use a Unix socket, and
 //!   `prefer_socket(false)` whatever the way.
 //! - A client that is told other addresses by its server connects to those, past a tunnel to one address. It wants
 //!   [`Socks`], with names left to the proxy.
