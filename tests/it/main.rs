@@ -17,6 +17,7 @@
 //! - `impostor`: what the library does with a helper that lies, hangs or dies
 //! - `privileges`: what is said, and what goes on working, when a capability is missing
 //! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
+//! - `tunnel`: ways in for clients that take no stream: sockets here, threads there
 //! - `runtimes`: containers of every runtime that Debian has, by the words of each
 //! - `direction`, `fences`: the tree keeps the rules that the design gives it
 #![allow(
@@ -49,3 +50,4 @@ mod serve;
 mod servers;
 mod tail;
 mod targets;
+mod tunnel;

@@ -34,6 +34,7 @@ enum Repr {
         "look up '{}' in the container of pid {pid}: {kind} ({})", Escaped(name.as_bytes()), Escaped(said.as_bytes())
     )]
     Lookup { kind: ErrorKind, name: String, pid: i32, said: String },
+    #[cfg(any(feature = "tunnel", feature = "runtime"))]
     #[error("{what} for the container of pid {pid}: {kind} ({source})")]
     Local { kind: ErrorKind, what: &'static str, pid: i32, source: io::Error },
 }
@@ -50,6 +51,7 @@ impl Error {
             Repr::Authority { kind, .. } => *kind,
             #[cfg(feature = "dns")]
             Repr::Lookup { kind, .. } => *kind,
+            #[cfg(any(feature = "tunnel", feature = "runtime"))]
             Repr::Local { kind, .. } => *kind,
         }
     }

@@ -29,19 +29,19 @@ pub(super) async fn serve(shared: &Shared, client: Client) {
 }
 
 async fn join<S: AsyncRead + AsyncWrite + Unpin>(shared: &Shared, client: S) {
-    let joined = match &shared.destination {
-        Destination::Address(to) => {
-            dial(shared, *to, shared.connect_timeout).await.map(|inside| (client, inside))
-        }
-        Destination::Socks(socks) => socks::join(shared, socks, client).await,
+    let (mut client, inside) = match &shared.destination {
+        Destination::Address(to) => match dial(shared, *to, shared.connect_timeout).await {
+            Ok(inside) => (client, inside),
+            // Before the client is let go: who sees a connection closed can ask why.
+            Err(trouble) => return shared.ledger.fail(trouble),
+        },
+        Destination::Socks(socks) => match socks::join(shared, socks, client).await {
+            Ok(joined) => joined,
+            Err(trouble) => return shared.ledger.fail(trouble),
+        },
     };
-    match joined {
-        Ok((mut client, inside)) => {
-            if let Err(trouble) = pass(shared, &mut client, inside).await {
-                shared.ledger.note(trouble);
-            }
-        }
-        Err(trouble) => shared.ledger.fail(trouble),
+    if let Err(trouble) = pass(shared, &mut client, inside).await {
+        shared.ledger.note(trouble);
     }
 }
 

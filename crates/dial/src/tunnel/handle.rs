@@ -17,7 +17,7 @@ use super::{Counters, Trouble};
 pub enum End {
     /// It was closed, or its runtime was.
     Closed,
-    /// The container's process has ended.
+    /// The container's process has ended. What it had said before was passed on, if its client took it within a second.
     Gone,
 }
 

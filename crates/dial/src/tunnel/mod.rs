@@ -18,6 +18,14 @@
 //! A tunnel ends when it is dropped, and by itself when the container does. It holds no namespace; each of its open
 //! connections does, as every socket of the container.
 //!
+//! # What a client can still do wrong
+//! - A client of MariaDB that reaches its server over a loopback port asks it for its Unix socket, and connects to
+//!   that path then, on the agent's own files: another server, with the container's password. Use a Unix socket, and
+//!   `prefer_socket(false)` whatever the way.
+//! - A client that is told other addresses by its server connects to those, past a tunnel to one address. It wants
+//!   [`Socks`], with names left to the proxy.
+//! - TLS verifies the name that the client is given, and a tunnel has none of it: give it the server's.
+//!
 //! # Example
 //! A pool of a client that knows Unix sockets, here one that wants PostgreSQL's file name:
 //! ```no_run

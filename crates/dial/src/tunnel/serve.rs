@@ -19,6 +19,9 @@ use crate::{Dialer, Error, Result};
 /// What makes `accept` fail (no descriptors left, mostly) is not better a microsecond later.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// What a container said last is still on its way when it has ended; and what it left open is closed by the kernel.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What all connections of a tunnel have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -38,6 +41,9 @@ pub(super) struct Shared {
 pub(crate) fn end_of(dialer: &Dialer) -> Result<AsyncFd<OwnedFd>> {
     let pid = dialer.process().pid();
     let failed = |e| Error::local(pid, "watch the process", e);
+    if !dialer.process().is_alive() {
+        return Err(Error::linux(pid, portolan_linux::Error::gone(pid)));
+    }
     let pidfd = dialer.process().pidfd().map_err(|e| Error::linux(pid, e))?;
     let pidfd = pidfd.try_clone_to_owned().map_err(failed)?;
     AsyncFd::with_interest(pidfd, Interest::READABLE).map_err(failed)
@@ -52,7 +58,7 @@ impl Drop for Leaving {
     }
 }
 
-/// Serves until it is stopped, or the container has gone; then every connection is closed, and the place is removed.
+/// Serves until it is stopped, or the container has gone; then the place is removed, and every connection is closed.
 pub(super) async fn run(
     shared: Arc<Shared>,
     listener: Listener,
@@ -69,6 +75,11 @@ pub(super) async fn run(
     };
     drop(listener);
     drop(leaving);
+    if end == End::Gone {
+        let drained = async { while connections.join_next().await.is_some() {} };
+        // Clients that do not close their side are not waited for.
+        let _ = tokio::time::timeout(LAST_WORDS, drained).await;
+    }
     connections.shutdown().await;
     signals.ended(end);
     end

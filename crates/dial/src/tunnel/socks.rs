@@ -153,6 +153,8 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite + Unpin>(
             Ok((client, inside))
         }
         Err((reply, trouble)) => {
+            // Told already when the client hears of it.
+            shared.ledger.note(trouble.clone());
             let _ = timeout(REPLY, protocol.reply_error(&reply)).await;
             Err(trouble)
         }
