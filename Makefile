@@ -13,7 +13,11 @@ TEST_PACKAGES := $(DEMO_PACKAGES) \
   bubblewrap busybox-static containerd crun curl dbus docker.io lxc podman runc systemd-container iproute2 util-linux \
   python3 libcap2-bin
 
-.PHONY: help build helper demo test lint bench fuzz doc completions clean
+# What the suite of clients starts, besides.
+CLIENT_PACKAGES := $(DEMO_PACKAGES) busybox-static docker.io lxc iproute2 util-linux openssl mariadb-server memcached \
+  rabbitmq-server mosquitto etcd-server nats-server slapd haproxy dnsmasq-base
+
+.PHONY: help build helper demo test clients lint bench fuzz doc completions clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -41,6 +45,10 @@ test: ## all tests (installs Debian packages; needs root), ending with what was 
 	@sh tests/packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@sh tests/run.sh
+
+clients: ## every client of docs/dialers.md against its server (installs Debian packages; needs root)
+	@sh tests/packages.sh $(CLIENT_PACKAGES)
+	$(CARGO) test -p portolan-clients -- --nocapture
 
 lint: ## formatting, clippy, documentation
 	$(CARGO) fmt --all --check

@@ -1,8 +1,8 @@
 //! The budgets: each is a ratio against a peer in the same run, so that the machine's mood divides out.
 //!
 //! `make bench` runs all of them; the exit code is 1 if one is not kept. `make bench ONLY=files` runs those whose
-//! group has that name (dial, files, load, docker, scan, watch). Measurements of both sides take turns in short batches, and the
-//! same percentile of each is compared.
+//! group has that name (dial, tunnel, files, load, docker, scan, watch). Measurements of both sides take turns in
+//! short batches, and the same percentile of each is compared.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -22,6 +22,7 @@ mod docker;
 mod files;
 mod load;
 mod scan;
+mod tunnel;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,11 +64,12 @@ impl Budget {
 }
 
 type Group = (&'static str, fn() -> Vec<Budget>);
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     ("files", files::budgets),
     ("load", load::budgets),
     ("docker", docker::budgets),
-    ("dial", || dial::budgets().into()),
+    ("dial", dial::budgets),
+    ("tunnel", tunnel::budgets),
     ("scan", scan::budgets),
     ("watch", scan::watch_budgets),
 ];
@@ -76,6 +78,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|a| a == "--serve") {
         dial::serve(arguments[at + 1].parse().unwrap());
+    }
+    if let Some(at) = arguments.iter().position(|a| a == "--echo") {
+        tunnel::echo(arguments[at + 1].parse().unwrap());
     }
     if scan::is_child(&arguments) {
         return ExitCode::SUCCESS;

@@ -28,7 +28,7 @@ const TABLE: [(&str, &[&str]); 8] = [
     ("portolan-cli", &["portolan"]),
 ];
 /// Not shipped: hosts of tests and examples.
-const UNPUBLISHED: [&str; 2] = ["portolan-workspace", "portolan-world"];
+const UNPUBLISHED: [&str; 3] = ["portolan-workspace", "portolan-world", "portolan-clients"];
 const RUNTIMES: [&str; 5] = ["tokio", "async-std", "smol", "futures-executor", "async-executor"];
 
 fn metadata() -> &'static Value {

@@ -19,6 +19,7 @@
 //! - `privileges`: what is said, and what goes on working, when a capability is missing
 //! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
 //! - `watch`: what changes on a host, told as it happens
+//! - `tunnel`: ways in for clients that take no stream: sockets here, threads there
 //! - `runtimes`: containers of every runtime that Debian has, by the words of each
 //! - `direction`, `fences`: the tree keeps the rules that the design gives it
 #![allow(
@@ -52,4 +53,5 @@ mod serve;
 mod servers;
 mod tail;
 mod targets;
+mod tunnel;
 mod watch;

@@ -20,6 +20,7 @@ Examples:
   portolan glob web '/etc/nginx/conf.d/*.conf'       the files that its include means
   portolan tail web /var/log/nginx/access.log -f     a log, through its rotations
   portolan dial cache 127.0.0.1:6379                 talk to a port of its loopback
+  portolan tunnel cache 6379 --port 0                a local way in, for any client
   portolan explain 4242                              why pid 4242 belongs where it does
   portolan doctor                                    what works here, and what is missing
 
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Tail(Tail),
     /// Join standard input and output to a socket made inside a container
     Dial(Dial),
+    /// A local way in for any client: a Unix socket or port here, an address inside there
+    Tunnel(Tunnel),
     /// Why a process belongs to its container
     Explain(Explain),
     /// Which features work here, and what each missing one needs
@@ -247,6 +250,54 @@ pub(crate) struct Dial {
     /// Connect even if the target shares the host's network, where the address is the host's
     #[arg(long)]
     pub(crate) allow_host_network: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan tunnel db 5432 --unix /run/db/.s.PGSQL.5432 &   psql -h /run/db -U postgres
+  portolan tunnel cache 6379 --unix /run/cache.sock &      redis-cli -s /run/cache.sock ping
+  portolan tunnel cache 6379 --port 16379 &                redis-cli -p 16379 ping
+  portolan tunnel web --socks --port 1080 &                curl --socks5-hostname 127.0.0.1:1080 http://127.0.0.1/
+
+Where to connect is the one line of standard output, printed as soon as clients can. Every connection is made anew
+inside, and closed if that fails: the host is never reached instead. With --socks each client names the address that
+it wants, so that those which a server advertises lead inside too; with an ADDRESS besides, only that one is allowed.
+
+A Unix socket is for your own user alone, which the kernel tells; if its directory is missing it is made, and both
+are removed in the end. A port of 127.0.0.1 can be used by every user and program of this host. It goes on until it
+is interrupted (exit code 0) or the container is gone (1), and then tells on standard error what it has done.")]
+pub(crate) struct Tunnel {
+    /// Container name, id or unique prefix of it, or pid:N
+    pub(crate) target: String,
+    /// `ADDRESS:PORT`, `[ADDRESS]:PORT` for IPv6, or a port of 127.0.0.1; inside
+    #[arg(value_parser = address, required_unless_present = "socks")]
+    pub(crate) address: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) place: TunnelPlace,
+    /// Let clients name the address by SOCKS5; they are to leave names to it, of which it knows localhost
+    #[arg(long)]
+    pub(crate) socks: bool,
+    /// Close what comes over so many open connections
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Give up connecting inside after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout_ms: u64,
+    /// Connect even if the target shares the host's network, where the address is the host's
+    #[arg(long)]
+    pub(crate) allow_host_network: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TunnelPlace {
+    /// Listen on a Unix socket at this path, which must not exist
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) unix: Option<PathBuf>,
+    /// Listen on this port of 127.0.0.1, or on a free one for 0
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
 }
 
 #[derive(Debug, Args)]

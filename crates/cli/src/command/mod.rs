@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod glob;
 pub(crate) mod scan;
 pub(crate) mod tail;
+pub(crate) mod tunnel;
 pub(crate) mod watch;
 
 /// A note on standard error. What cannot be told there cannot be told anywhere.

@@ -11,7 +11,9 @@
 //!   at home; a new one enters in its stead and ends inside.
 //!
 //! Who has many namespaces to ask makes a [`visit`]: a thread for that alone, which never comes home.
+//! Who needs a whole program inside lets a thread [`inhabit`] it.
 
+mod inhabitant;
 mod visitor;
 
 use std::fs::File;
@@ -30,6 +32,7 @@ use crate::privilege::{Capability, first_missing};
 use crate::process::Process;
 use crate::{Error, Result, sys};
 
+pub use inhabitant::{Residence, inhabit};
 pub use visitor::{Visitor, visit};
 
 /// What kind of socket to create. Every one is non-blocking and close-on-exec.
