@@ -68,7 +68,7 @@ const GROUPS: [Group; 6] = [
     ("files", files::budgets),
     ("load", load::budgets),
     ("docker", docker::budgets),
-    ("dial", || dial::budgets().into()),
+    ("dial", dial::budgets),
     ("tunnel", tunnel::budgets),
     ("scan", scan::budgets),
 ];

@@ -51,3 +51,8 @@ pub(crate) fn banner(world: World, banner: &str, addresses: &[(&str, u16)]) -> W
 pub(crate) fn python(world: World, text: &str) -> World {
     world.command(["python3", "-c", text])
 }
+
+/// The same, with arguments.
+pub(crate) fn script(world: World, text: &str, arguments: &[&str]) -> World {
+    world.command(["python3", "-c", text].into_iter().chain(arguments.iter().copied()))
+}

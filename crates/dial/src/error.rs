@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use portolan_linux::ErrorKind;
-use portolan_linux::error::{Escaped, NetError};
+use portolan_linux::error::{Escaped, Limit, NetError};
 
 /// A connection that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,14 @@ enum Repr {
     #[cfg(any(feature = "tunnel", feature = "runtime"))]
     #[error("{what} for the container of pid {pid}: {kind} ({source})")]
     Local { kind: ErrorKind, what: &'static str, pid: i32, source: io::Error },
+    #[cfg(any(feature = "tower", feature = "ureq"))]
+    #[error("dial '{}' in the container of pid {pid}: {kind}: {reason}", Escaped(authority.as_bytes()))]
+    Authority { kind: ErrorKind, authority: String, pid: i32, reason: &'static str },
+    #[cfg(feature = "dns")]
+    #[error(
+        "look up '{}' in the container of pid {pid}: {kind} ({})", Escaped(name.as_bytes()), Escaped(said.as_bytes())
+    )]
+    Lookup { kind: ErrorKind, name: String, pid: i32, said: String },
 }
 
 impl Error {
@@ -41,6 +49,10 @@ impl Error {
             Repr::HostNetwork(_) => ErrorKind::NamespaceMismatch,
             #[cfg(any(feature = "tunnel", feature = "runtime"))]
             Repr::Local { kind, .. } => *kind,
+            #[cfg(any(feature = "tower", feature = "ureq"))]
+            Repr::Authority { kind, .. } => *kind,
+            #[cfg(feature = "dns")]
+            Repr::Lookup { kind, .. } => *kind,
         }
     }
 
@@ -56,6 +68,7 @@ impl Error {
                 ErrorKind::InvalidInput
             }
             Some(nix::Error::ELOOP) => ErrorKind::SymlinkLoop,
+            Some(nix::Error::EBUSY) => ErrorKind::Busy,
             other => net_kind(other),
         };
         Self(Box::new(Repr::Unix { kind, path: path.to_owned(), pid, source }))
@@ -76,9 +89,7 @@ impl Error {
             Some(nix::Error::ENOENT | nix::Error::ENOTDIR) => ErrorKind::NotFound,
             Some(nix::Error::EACCES | nix::Error::EPERM) => ErrorKind::PermissionDenied,
             Some(nix::Error::EADDRINUSE) => ErrorKind::Busy,
-            Some(nix::Error::EMFILE | nix::Error::ENFILE) => {
-                ErrorKind::Limit(portolan_linux::error::Limit::Descriptors)
-            }
+            Some(nix::Error::EMFILE | nix::Error::ENFILE) => ErrorKind::Limit(Limit::Descriptors),
             None if source.kind() == io::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
             _ => ErrorKind::Io,
         };
@@ -88,11 +99,48 @@ impl Error {
     pub(crate) fn host_network(pid: i32) -> Self {
         Self(Box::new(Repr::HostNetwork(pid)))
     }
+
+    #[cfg(any(feature = "tower", feature = "ureq"))]
+    pub(crate) fn authority(pid: i32, authority: &str, reason: &'static str) -> Self {
+        let (kind, authority) = (ErrorKind::InvalidInput, authority.to_owned());
+        Self(Box::new(Repr::Authority { kind, authority, pid, reason }))
+    }
+
+    #[cfg(feature = "dns")]
+    pub(crate) fn lookup(kind: ErrorKind, pid: i32, name: &str, said: String) -> Self {
+        Self(Box::new(Repr::Lookup { kind, name: name.to_owned(), pid, said }))
+    }
+
+    /// The same, for another reason that is known better.
+    pub(crate) fn with_kind(mut self, better: ErrorKind) -> Self {
+        if let Repr::Net { kind, .. } | Repr::Unix { kind, .. } = &mut *self.0 {
+            *kind = better;
+        }
+        self
+    }
+}
+
+/// For clients that know no errors but these; the error itself is inside.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Net(NetError::Refused) => io::ErrorKind::ConnectionRefused,
+            ErrorKind::Net(NetError::Unreachable) => io::ErrorKind::NetworkUnreachable,
+            ErrorKind::TargetGone | ErrorKind::TargetChanged => io::ErrorKind::NotConnected,
+            ErrorKind::Timeout => io::ErrorKind::TimedOut,
+            ErrorKind::NotFound => io::ErrorKind::NotFound,
+            ErrorKind::InvalidInput => io::ErrorKind::InvalidInput,
+            ErrorKind::PermissionDenied | ErrorKind::MissingPrivilege(_) => io::ErrorKind::PermissionDenied,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
 }
 
 fn net_kind(errno: Option<nix::Error>) -> ErrorKind {
     match errno {
-        Some(nix::Error::ECONNREFUSED) => ErrorKind::Net(NetError::Refused),
+        // Reset: the listener was there when the first packet came, and gone when the last did.
+        Some(nix::Error::ECONNREFUSED | nix::Error::ECONNRESET) => ErrorKind::Net(NetError::Refused),
         // With the loopback down IPv4 has no route, and IPv6 no address to come from.
         Some(
             nix::Error::ENETUNREACH
@@ -102,6 +150,7 @@ fn net_kind(errno: Option<nix::Error>) -> ErrorKind {
         ) => ErrorKind::Net(NetError::Unreachable),
         Some(nix::Error::ETIMEDOUT) => ErrorKind::Timeout,
         Some(nix::Error::EACCES | nix::Error::EPERM) => ErrorKind::PermissionDenied,
+        Some(nix::Error::EMFILE | nix::Error::ENFILE) => ErrorKind::Limit(Limit::Descriptors),
         _ => ErrorKind::Net(NetError::Other),
     }
 }

@@ -34,6 +34,7 @@
 //! - [`host`]: the three doors in one value
 //! - [`target`]: what a name stands for
 //! - [`doctor`]: what works here, and what is missing
+//! - `resolver`: names as a container has them (feature `dns`)
 //! - `watch`: a watch as an asynchronous stream (feature `tokio`)
 //! - [`error`]: all errors of the doors as one
 #![forbid(unsafe_code)]
@@ -41,6 +42,8 @@
 pub mod doctor;
 pub mod error;
 pub mod host;
+#[cfg(feature = "dns")]
+mod resolver;
 pub mod target;
 #[cfg(feature = "tokio")]
 pub mod watch;
@@ -51,11 +54,17 @@ pub use target::Target;
 #[cfg(feature = "tokio")]
 pub use watch::WatchStream;
 
-pub use portolan_dial::Dialer;
+#[cfg(feature = "ureq")]
+pub use portolan_dial::UreqConnector;
 #[cfg(feature = "runtime")]
 pub use portolan_dial::runtime;
 #[cfg(feature = "tunnel")]
 pub use portolan_dial::tunnel;
+#[cfg(feature = "tower")]
+pub use portolan_dial::{Connector, UnixConnector};
+pub use portolan_dial::{DialOptions, Dialer};
+#[cfg(feature = "dns")]
+pub use portolan_dial::{Resolver, dns};
 pub use portolan_files::tail::Lines as LogLines;
 pub use portolan_files::{
     Batch, Content, Event, Files, GlobOptions, Included, Matches, Operation, Outcome, ReadOptions, Stat,

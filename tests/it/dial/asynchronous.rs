@@ -16,7 +16,7 @@ use crate::{oracle, servers};
 
 const WORKER: &str = "it-dial-worker";
 
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(4).thread_name(WORKER).enable_all().build().unwrap()
 }
 
@@ -116,7 +116,7 @@ fn threads() -> Vec<(String, u64)> {
 
 /// Other tests may be inside at this very moment, but none may stay there.
 #[track_caller]
-fn every_thread_comes_home(home: u64) {
+pub(super) fn every_thread_comes_home(home: u64) {
     let start = Instant::now();
     loop {
         let away: Vec<_> = threads().into_iter().filter(|(_, netns)| *netns != home).collect();
@@ -130,7 +130,7 @@ fn every_thread_comes_home(home: u64) {
 
 /// This process holds neither the container's namespace nor its process nor a socket of it.
 #[track_caller]
-fn nothing_is_open(c: &Inside) {
+pub(super) fn nothing_is_open(c: &Inside) {
     let netns = format!("net:[{}]", oracle::namespace(c.pid(), "net"));
     let pattern = "state established state syn-sent";
     let list: Vec<&str> = ["ss", "-HOtnp"].into_iter().chain(pattern.split(' ')).collect();

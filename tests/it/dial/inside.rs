@@ -1,35 +1,14 @@
 //! A dial reaches the container's service, and never the host's on the same port.
 
-use std::io::{ErrorKind as IoKind, Write as _};
-use std::net::{Shutdown, TcpListener};
+use std::io::Write as _;
+use std::net::Shutdown;
 
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
-use super::{TIMEOUT, address, dialed, dialer, heard};
+use super::{Decoy, TIMEOUT, address, dialed, dialer, heard};
 use crate::inside::Inside;
 use crate::{oracle, servers};
-
-/// A listener of the host that says nothing and must never be reached.
-struct Decoy(TcpListener);
-
-impl Decoy {
-    fn at(host: &str) -> Self {
-        let listener = TcpListener::bind((host, 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        Self(listener)
-    }
-
-    fn port(&self) -> u16 {
-        self.0.local_addr().unwrap().port()
-    }
-
-    #[track_caller]
-    fn untouched(&self) {
-        let accepted = self.0.accept().map_err(|error| error.kind());
-        assert_eq!(accepted.map(|(_, peer)| peer), Err(IoKind::WouldBlock), "the host was dialed");
-    }
-}
 
 #[test]
 fn the_containers_listener_is_reached_and_never_the_hosts_on_the_same_port() {

@@ -34,11 +34,11 @@ print(done if done > 0 else os.strerror(ctypes.get_errno()), flush=True)
 sys.stdin.read()
 if done > 0: os.kill(done, 9)";
 
-struct Reused(Child);
+pub(crate) struct Reused(Child);
 
 impl Reused {
     #[track_caller]
-    fn start(pid: i32) -> Self {
+    pub(crate) fn start(pid: i32) -> Self {
         let mut python = Command::new("python3");
         python.args(["-c", WITH_PID, &pid.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut reused = Self(python.spawn().unwrap());

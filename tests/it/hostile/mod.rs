@@ -30,7 +30,7 @@ mod ask;
 mod confinement;
 mod hanging;
 mod heavy;
-mod identity;
+pub(crate) mod identity;
 mod kinds;
 mod paths;
 mod programs;
