@@ -275,7 +275,7 @@ pub(crate) struct Tunnel {
     pub(crate) address: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) place: TunnelPlace,
-    /// Let clients name the address by SOCKS5; they are to leave names to it, of which it knows localhost
+    /// Let clients name the address by SOCKS5; they are to leave names to it, which are resolved inside
     #[arg(long)]
     pub(crate) socks: bool,
     /// Close what comes over so many open connections

@@ -3,15 +3,13 @@
 //! The entering is over before the first `await`: no task ever waits in another namespace. Dropping a future closes
 //! its socket, and nothing else is left of it.
 
-use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portolan_linux::ErrorKind;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::{DialOptions, Dialer, Result};
 
@@ -47,15 +45,19 @@ impl Dialer {
     pub async fn connect_async_with(&self, address: SocketAddr, options: &DialOptions) -> Result<TcpStream> {
         let socket = TcpSocket::from_std_stream(self.tcp_socket(address, options)?.into());
         let mut connecting = pin!(socket.connect(address));
-        let mut gone = pin!(self.gone());
-        let either = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Ready(connected) => Poll::Ready(connected.map_err(|e| self.net(address, e))),
-            Poll::Pending => {
-                gone.as_mut().poll(cx).map(|()| Err(self.failed(ErrorKind::TargetGone, address)))
+        let deadline = Instant::now().checked_add(options.time());
+        let stream = loop {
+            let left = deadline.map_or(LONG, |deadline| deadline.saturating_duration_since(Instant::now()));
+            match timeout(left.min(LONG), connecting.as_mut()).await {
+                Ok(connected) => break connected.map_err(|e| self.net(address, e))?,
+                Err(_) if deadline.is_some() && left <= LONG => {
+                    return Err(self.failed(ErrorKind::Timeout, address));
+                }
+                // Nobody is left to answer then: its network would be silent for ever.
+                Err(_) if self.has_ended() => return Err(self.failed(ErrorKind::TargetGone, address)),
+                Err(_) => {}
             }
-        });
-        let stream =
-            timeout(options.time(), either).await.map_err(|_| self.failed(ErrorKind::Timeout, address))??;
+        };
         self.refuse_self_connection(|| stream.local_addr(), address)?;
         Ok(stream)
     }
@@ -81,15 +83,5 @@ impl Dialer {
     fn register(&self, address: SocketAddr, socket: std::net::UdpSocket) -> Result<UdpSocket> {
         let registered = socket.set_nonblocking(true).and_then(|()| UdpSocket::from_std(socket));
         registered.map_err(|e| self.net(address, e))
-    }
-
-    /// Ready when the process has ended: nobody is left to answer then, and its network would be silent for ever.
-    async fn gone(&self) {
-        loop {
-            sleep(LONG).await;
-            if self.has_ended() {
-                return;
-            }
-        }
     }
 }

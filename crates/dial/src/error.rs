@@ -26,6 +26,9 @@ enum Repr {
          network explicitly"
     )]
     HostNetwork(i32),
+    #[cfg(any(feature = "tunnel", feature = "runtime"))]
+    #[error("{what} for the container of pid {pid}: {kind} ({source})")]
+    Local { kind: ErrorKind, what: &'static str, pid: i32, source: io::Error },
     #[cfg(any(feature = "tower", feature = "ureq"))]
     #[error("dial '{}' in the container of pid {pid}: {kind}: {reason}", Escaped(authority.as_bytes()))]
     Authority { kind: ErrorKind, authority: String, pid: i32, reason: &'static str },
@@ -34,9 +37,6 @@ enum Repr {
         "look up '{}' in the container of pid {pid}: {kind} ({})", Escaped(name.as_bytes()), Escaped(said.as_bytes())
     )]
     Lookup { kind: ErrorKind, name: String, pid: i32, said: String },
-    #[cfg(any(feature = "tunnel", feature = "runtime"))]
-    #[error("{what} for the container of pid {pid}: {kind} ({source})")]
-    Local { kind: ErrorKind, what: &'static str, pid: i32, source: io::Error },
 }
 
 impl Error {
@@ -47,12 +47,12 @@ impl Error {
         match &*self.0 {
             Repr::Net { kind, .. } | Repr::Unix { kind, .. } | Repr::Linux { kind, .. } => *kind,
             Repr::HostNetwork(_) => ErrorKind::NamespaceMismatch,
+            #[cfg(any(feature = "tunnel", feature = "runtime"))]
+            Repr::Local { kind, .. } => *kind,
             #[cfg(any(feature = "tower", feature = "ureq"))]
             Repr::Authority { kind, .. } => *kind,
             #[cfg(feature = "dns")]
             Repr::Lookup { kind, .. } => *kind,
-            #[cfg(any(feature = "tunnel", feature = "runtime"))]
-            Repr::Local { kind, .. } => *kind,
         }
     }
 

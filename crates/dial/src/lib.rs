@@ -36,6 +36,8 @@
 //! | `tokio` | [`Dialer::connect_async`], `unix_async`, `udp_async`, `udp_bound_async` |
 //! | `tower` | [`Dialer::connector`], a `tower_service::Service<Uri>`: hyper-util, tonic, kube, clickhouse, bollard |
 //! | `ureq` | [`Dialer::ureq_connector`], for ureq 3 |
+//! | `tunnel` | [`Dialer::tunnel`], a local way in for clients that take no stream; with SOCKS5 |
+//! | `runtime` | [`Dialer::runtime`], a thread inside with all that it starts |
 //! | `dns` | [`Resolver`], names by the container's resolv.conf and hosts |
 //!
 //! # Layout
@@ -44,10 +46,10 @@
 //! - [`error`]: gone, refused, unreachable, timed out, not permitted: told apart
 //! - `unix`: Unix sockets, by path or abstract; `resolve`: finding them by path
 //! - `asynchronous`: the same for tokio (feature `tokio`)
-//! - [`connector`]: for clients that want to call for each connection (features `tower`, `ureq`)
-//! - [`dns`]: names (feature `dns`); `loopback`: the one that means the same everywhere
 //! - `tunnel`: a local way in for clients that take no stream (feature `tunnel`)
 //! - `runtime`: a thread inside, and all that it starts (feature `runtime`)
+//! - [`connector`]: for clients that want to call for each connection (features `tower`, `ureq`)
+//! - [`dns`]: names (feature `dns`); `loopback`: the one that means the same everywhere
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]

@@ -90,6 +90,7 @@ impl DialOptions {
         Instant::now().checked_add(self.timeout)
     }
 
+    #[cfg(any(feature = "tokio", feature = "ureq"))]
     pub(crate) fn time(&self) -> Duration {
         self.timeout
     }

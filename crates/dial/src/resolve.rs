@@ -75,3 +75,22 @@ impl Drop for Place {
 fn underway() -> MutexGuard<'static, BTreeMap<ProcessId, u32>> {
     UNDERWAY.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_has_so_many_places_and_another_its_own() {
+        let [one, other] = [1, 2].map(|start_time| ProcessId { pid: i32::MAX, start_time });
+        let mut places: Vec<Place> = (0..MOST).map(|_| Place::take(one).unwrap()).collect();
+        assert!(Place::take(one).is_none());
+        assert!(Place::take(other).is_some());
+        places.pop();
+        places.push(Place::take(one).unwrap());
+        assert!(Place::take(one).is_none());
+        drop(places);
+        let left = underway();
+        assert!(!left.contains_key(&one) && !left.contains_key(&other));
+    }
+}

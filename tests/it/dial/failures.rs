@@ -7,7 +7,7 @@ use portolan::{Dialer, ErrorKind, NetError, Process};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
-use super::{TIMEOUT, address, dialed, dialer, heard};
+use super::{Decoy, TIMEOUT, address, dialed, dialer, heard};
 use crate::inside::{Inside, exit_code};
 use crate::servers;
 
@@ -135,4 +135,59 @@ fn what_is_no_address_is_wrong_usage() {
     }
     assert_eq!(dialed(&c, &["--timeout-ms", "100"], b"").code, Some(2), "no address at all");
     assert_eq!(dialed(&c, &["80", "--unix", "/x"], b"").code, Some(2));
+}
+
+#[test]
+fn a_peer_that_takes_the_connection_and_resets_it_is_an_error_of_the_stream() {
+    require!(Need::Root, Need::Overlay);
+    let text = "
+import socket, struct
+listener = socket.create_server(('127.0.0.1', 7060))
+print('ready', flush=True)
+while True:
+    connection, _ = listener.accept()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); connection.close()";
+    let c = Inside::start(&servers::python(World::new("resetting"), text));
+    c.wait_log("ready");
+    for _ in 0..50 {
+        match dialer(&c).connect(address("127.0.0.1:7060"), TIMEOUT) {
+            Ok(mut stream) => {
+                let read = std::io::Read::read(&mut stream, &mut [0]).map_err(|error| error.kind());
+                assert_eq!(read, Err(std::io::ErrorKind::ConnectionReset));
+            }
+            // It came before the dial was over.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Net(NetError::Refused), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_scope_is_a_number_of_the_containers_interfaces_and_a_mapped_address_is_inside_too() {
+    require!(Need::Root, Need::Overlay, Need::Ipv6, Need::Program("ip"));
+    let host = Decoy::at("127.0.0.1");
+    let port = host.port();
+    // Interfaces of the container that have no counterpart on the host; the second has a link-local address.
+    let world = World::new("scoped").prepare(
+        "ip link add one type veth peer name two || exit 0
+         ip link set one up && ip link set two up && ip -6 address add fe80::77/64 dev two nodad",
+    );
+    let c = Inside::start(&servers::banner(world, "inside", &[("::", port)]));
+    c.wait_log("listening");
+    let shown = c.shell("ip -o link show two 2>/dev/null | cut -d: -f1");
+    let here = concat!(
+        module_path!(),
+        "::a_scope_is_a_number_of_the_containers_interfaces_and_a_mapped_address_is_inside_too"
+    );
+    if shown.is_empty() && !portolan_world::need::require(here, &[Need::File("/sys/module/veth")]) {
+        return;
+    }
+    let index: u32 = shown.parse().unwrap();
+    let to = |scope: u32| address(&format!("[fe80::77%{scope}]:{port}"));
+    assert_eq!(heard(&mut dialer(&c).connect(to(index), TIMEOUT).unwrap(), 6), "inside");
+    for wrong in [0, index + 1000] {
+        assert!(dialer(&c).connect(to(wrong), TIMEOUT).is_err(), "scope {wrong}");
+    }
+    let mapped = address(&format!("[::ffff:127.0.0.1]:{port}"));
+    assert_eq!(heard(&mut dialer(&c).connect(mapped, TIMEOUT).unwrap(), 6), "inside");
+    host.untouched();
 }

@@ -5,10 +5,14 @@
 
 use std::process::Command;
 
+use nix::sched::{CloneFlags, unshare};
 use portolan_world::need::Need;
-use portolan_world::require;
+use portolan_world::{World, require};
 
+use super::{TIMEOUT, dialer, heard};
 use crate::command::{binary, run};
+use crate::inside::Inside;
+use crate::{oracle, servers};
 
 /// A container below the agent, its listener, and the agent's dial, scan and look at its own network afterwards.
 const AGENT: &str = r#"
@@ -41,4 +45,31 @@ fn a_rootless_agent_dials_and_scans_without_sending_a_thread_of_its_own() {
     let ran = run(&mut agent, b"");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(String::from_utf8_lossy(&ran.stdout), "inside\ninside\ninside\n1\n", "{ran:?}");
+}
+
+#[test]
+fn a_thread_that_the_agent_itself_moved_is_brought_back_to_where_it_was() {
+    require!(Need::Root, Need::Overlay);
+    let c = Inside::start(&servers::banner(World::new("moved"), "inside", &[("127.0.0.1", 7050)]));
+    c.wait_log("listening");
+    let to = super::address("127.0.0.1:7050");
+    let dialers = [dialer(&c), dialer(&c)];
+    let own = oracle::namespace("self", "net");
+    let dial = || dialers.each_ref().map(|dialer| heard(&mut dialer.connect(to, TIMEOUT).unwrap(), 6));
+    let here = || oracle::namespace("thread-self", "net");
+    std::thread::scope(|scope| {
+        let moved = scope.spawn(|| {
+            // At home it has dialed already, so that whatever is remembered of it is remembered.
+            assert_eq!((dial(), here()), (["inside", "inside"].map(str::to_owned), own));
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let elsewhere = here();
+            assert_ne!(elsewhere, own);
+            for _ in 0..20 {
+                assert_eq!((dial(), here()), (["inside", "inside"].map(str::to_owned), elsewhere));
+            }
+        });
+        moved.join().unwrap();
+    });
+    // The threads beside it were always at home.
+    assert_eq!((dial(), here()), (["inside", "inside"].map(str::to_owned), own));
 }

@@ -2,6 +2,7 @@
 
 mod alone;
 mod asynchronous;
+mod catalog;
 mod connectors;
 mod crowd;
 mod dying;

@@ -128,7 +128,9 @@ fn a_name_is_what_the_containers_own_files_and_servers_say() {
         let outcome = connector.call("http://none.example:7140/".parse().unwrap()).await;
         assert_eq!(outcome.map(drop).map_err(|error| error.kind()), Err(ErrorKind::NotFound));
     });
+    drop(resolver);
     nothing_is_open(&c);
+    let resolver = self::resolver(&c);
     c.container.kill();
     assert_eq!(found(&resolver, "late.example"), Err(ErrorKind::TargetGone));
     is(&resolver, "cache", &["10.3.3.3", "10.3.3.4"]);

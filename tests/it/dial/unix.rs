@@ -2,11 +2,14 @@
 
 use std::io::Write as _;
 use std::net::Shutdown;
+use std::time::{Duration, Instant};
 
 use portolan::{ErrorKind, NetError};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::asynchronous::{nothing_is_open, runtime};
 use super::{TIMEOUT, dialed, dialer};
 use crate::inside::{Inside, exit_code};
 use crate::scratch::Scratch;
@@ -78,6 +81,15 @@ fn a_socket_is_reached_by_any_path_that_leads_to_it_inside() {
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(std::io::read_to_string(stream).unwrap(), said, "{path}");
         assert_eq!(dialed(&c, &["--unix", path], b"hello").text(), said, "{path}");
+        let by_task = runtime().block_on(async {
+            let mut stream = dialer(&c).unix_async(path, TIMEOUT).await.unwrap();
+            stream.write_all(b"hello").await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut heard = String::new();
+            stream.read_to_string(&mut heard).await.unwrap();
+            heard
+        });
+        assert_eq!(by_task, said, "{path}");
     }
 }
 
@@ -107,6 +119,8 @@ fn what_is_no_socket_that_listens_is_an_error() {
     ] {
         let outcome = dialer(&c).unix(path, TIMEOUT).map(drop).map_err(|error| error.kind());
         assert_eq!(outcome, Err(kind), "{path}");
+        let by_task = runtime().block_on(dialer(&c).unix_async(path, TIMEOUT));
+        assert_eq!(by_task.map(drop).map_err(|error| error.kind()), Err(kind), "{path}");
         dialed(&c, &["--unix", path], b"x").failed(exit_code(kind));
     }
     let magic = dialer(&c).unix("/proc/1/root/run/app.sock", TIMEOUT);
@@ -117,10 +131,24 @@ fn what_is_no_socket_that_listens_is_an_error() {
 fn a_socket_whose_queue_is_full_is_given_up_at_the_deadline() {
     require!(Need::Root, Need::Overlay);
     let c = start();
-    let timeout = std::time::Duration::from_millis(200);
-    let start = std::time::Instant::now();
-    let outcome = dialer(&c).unix("/run/full.sock", timeout).map(drop).map_err(|error| error.kind());
-    let took = start.elapsed();
-    assert_eq!(outcome, Err(ErrorKind::Timeout));
-    assert!(took < timeout + std::time::Duration::from_millis(250), "{took:?}");
+    let timeout = Duration::from_millis(200);
+    let (dialer, runtime) = (dialer(&c), runtime());
+    let ways: [&dyn Fn() -> Option<ErrorKind>; 2] =
+        [&|| dialer.unix("/run/full.sock", timeout).err().map(|error| error.kind()), &|| {
+            runtime.block_on(dialer.unix_async("/run/full.sock", timeout)).err().map(|error| error.kind())
+        }];
+    for way in ways {
+        let start = Instant::now();
+        assert_eq!(way(), Some(ErrorKind::Timeout));
+        let took = start.elapsed();
+        assert!(took >= timeout && took < timeout + Duration::from_millis(250), "{took:?}");
+    }
+    runtime.block_on(async {
+        for _ in 0..20 {
+            let dial = dialer.unix_async("/run/full.sock", TIMEOUT);
+            assert!(tokio::time::timeout(Duration::from_millis(5), dial).await.is_err());
+        }
+    });
+    drop(dialer);
+    nothing_is_open(&c);
 }

@@ -134,3 +134,30 @@ fn a_proxy_of_the_agents_environment_is_not_used() {
     proxy.untouched();
     host.untouched();
 }
+
+#[test]
+fn a_redirect_leads_nowhere_but_inside() {
+    require!(Need::Root, Need::Overlay);
+    let (host, metadata) = (Decoy::at("127.0.0.1"), Decoy::at("127.0.0.1"));
+    let text = "
+import socket, sys
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+print('ready', flush=True)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(4096)
+    where = b'http://127.0.0.1:' + sys.argv[2].encode() + b'/'
+    connection.sendall(b'HTTP/1.1 302 Found\\r\\ncontent-length: 0\\r\\nlocation: ' + where + b'\\r\\n\\r\\n'); connection.close()";
+    let ports = [host.port().to_string(), metadata.port().to_string()];
+    let c = Inside::start(&servers::script(World::new("redirect"), text, &[&ports[0], &ports[1]]));
+    c.wait_log("ready");
+    let error =
+        page(&agent(&dialer(&c)), &format!("http://127.0.0.1:{}/", ports[0])).unwrap_err().to_string();
+    assert!(error.contains("refused"), "{error}");
+    // To itself, for ever: ureq's own limit ends it.
+    let again = Inside::start(&servers::script(World::new("redirect-loop"), text, &[&ports[0], &ports[0]]));
+    again.wait_log("ready");
+    assert!(page(&agent(&dialer(&again)), &format!("http://127.0.0.1:{}/", ports[0])).is_err());
+    host.untouched();
+    metadata.untouched();
+}

@@ -122,7 +122,7 @@ fn ended(stream: &mut (impl Read + ?Sized)) {
 
 /// What another thread is about to do.
 #[track_caller]
-fn soon(what: &str, is: impl Fn() -> bool) {
+fn soon(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
         assert!(start.elapsed() < SOON, "not {what}");

@@ -1,10 +1,11 @@
 //! `portolan tunnel`
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use portolan::tunnel::{End, Socks, Tunnel as Running};
-use portolan::{Dialer, Host};
+use portolan::tunnel::{Destination, End, Socks, Tunnel as Running};
+use portolan::{Dialer, Host, Process, Target};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::note;
@@ -14,24 +15,46 @@ use crate::failure::Failure;
 pub(crate) fn run(options: &Tunnel) -> Result<(), Failure> {
     let host = Host::new();
     let target = host.target(&options.target)?;
+    let process = Process::reopen(target.process.id())?;
     let dialer = if options.allow_host_network {
-        Dialer::allowing_host_network(target.process)?
+        Dialer::allowing_host_network(process)?
     } else {
-        Dialer::new(target.process)?
+        Dialer::new(process)?
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| Failure::Io("tunnel", e))?.block_on(serve(&dialer, options))
+    let destination = destination(&target, &host, options)?;
+    runtime.map_err(|e| Failure::Io("tunnel", e))?.block_on(serve(&dialer, destination, options))
 }
 
-async fn serve(dialer: &Dialer, options: &Tunnel) -> Result<(), Failure> {
+/// Where connections go. Names are asked of the container's own files and servers; without a helper, which reads the
+/// files, there are none.
+fn destination(target: &Target, host: &Host, options: &Tunnel) -> Result<Destination, Failure> {
+    if !options.socks {
+        let missing = Failure::Unsupported("tunnel: an address is missing");
+        return options.address.map(Destination::from).ok_or(missing);
+    }
+    let mut socks = Socks::new();
+    if let Some(only) = options.address {
+        socks = socks.only(only);
+    }
+    let timeout = Duration::from_millis(options.timeout_ms);
+    match host.resolver(target) {
+        Ok(resolver) => {
+            let resolver = Arc::new(resolver);
+            socks = socks.resolver(move |name: String| {
+                let resolver = Arc::clone(&resolver);
+                async move { resolver.lookup(&name, timeout).await }
+            });
+        }
+        Err(error) => note(&format!("no names but localhost: {error}")),
+    }
+    Ok(socks.into())
+}
+
+async fn serve(dialer: &Dialer, destination: Destination, options: &Tunnel) -> Result<(), Failure> {
     // Before anything is made that a signal would leave behind.
     let mut signals = Signals::new().map_err(|e| Failure::Io("tunnel", e))?;
-    let builder = match (options.socks, options.address) {
-        (true, None) => dialer.tunnel(Socks::new()),
-        (true, Some(only)) => dialer.tunnel(Socks::new().only(only)),
-        (false, Some(address)) => dialer.tunnel(address),
-        (false, None) => return Err(Failure::Unsupported("tunnel: an address is missing")),
-    };
+    let builder = dialer.tunnel(destination);
     let builder = match (&options.place.unix, options.place.port) {
         (Some(path), _) => builder.unix(path),
         (None, port) => builder.port(port.unwrap_or(0)),

@@ -10,7 +10,6 @@ pub(super) enum Goal {
     /// To one of these, the first that answers.
     Addresses(Vec<SocketAddr>),
     /// To a name, of which only the container knows what it means.
-    #[cfg_attr(not(feature = "dns"), expect(dead_code, reason = "for the resolver"))]
     Name(String, u16),
 }
 

@@ -27,10 +27,16 @@ use crate::{DialOptions, Dialer, Error, Result};
 ///
 /// # Example
 /// A client of hyper-util's that keeps a pool, and whose every connection is born inside:
-/// ```ignore
+/// ```no_run
+/// # async fn example(dialer: portolan_dial::Dialer) -> Result<(), Box<dyn std::error::Error>> {
+/// use http_body_util::Empty;
+/// use hyper_util::client::legacy::Client;
+/// use hyper_util::rt::TokioExecutor;
+///
 /// let connector = dialer.connector().to("127.0.0.1:8080".parse()?);
-/// let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+/// let client = Client::builder(TokioExecutor::new()).build::<_, Empty<&[u8]>>(connector);
 /// let answer = client.get("http://shop.example/health".parse()?).await?;
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Connector {

@@ -25,7 +25,7 @@ use crate::{DialOptions, Dialer, Error, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 /// For `https` one of ureq's own connectors is chained behind it:
-/// ```ignore
+/// ```text
 /// let inside = dialer.ureq_connector().to("127.0.0.1:8443".parse()?);
 /// let tls = inside.clone().chain(ureq::unversioned::transport::RustlsConnector::default());
 /// let agent = ureq::Agent::with_parts(config, tls, inside);
