@@ -91,7 +91,7 @@ impl UreqConnector {
                 deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
             match self.dialer.connect_with(address, &options.timeout(left)) {
                 Err(error) if matches!(error.kind(), ErrorKind::Net(_)) => {
-                    last = Some(super::more_telling(last, error))
+                    last = Some(super::more_telling(last, error));
                 }
                 other => return other,
             }
