@@ -201,7 +201,10 @@ fn an_address_without_a_port_has_its_schemes_and_nothing_else_has_one() {
     for uri in ["postgres://127.0.0.1/", "/path", "127.0.0.1"] {
         assert_eq!(called(&dialer, uri).map_err(|error| error.kind()), Err(ErrorKind::InvalidInput), "{uri}");
     }
+    c.shell("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 || true");
     let refused = Err(ErrorKind::Net(NetError::Refused));
+    // Its other address has no way to it, which says less.
+    assert_eq!(called(&dialer, "http://localhost:81/").map_err(|error| error.kind()), refused);
     assert_eq!(called(&dialer, "http://127.0.0.1:81/").map_err(|error| error.kind()), refused);
 }
 

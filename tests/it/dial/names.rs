@@ -138,7 +138,7 @@ fn a_name_is_what_the_containers_own_files_and_servers_say() {
 
 #[test]
 fn the_hosts_files_and_name_servers_are_not_asked() {
-    require!(Need::Root, Need::Overlay, Need::Program("unshare"));
+    require!(Need::Root, Need::Overlay, Need::Program("unshare"), Need::Program("ip"));
     let here = concat!(module_path!(), "::the_hosts_files_and_name_servers_are_not_asked");
     let poison = "
 dir=$(mktemp -d) && mount -t tmpfs none $dir || exit 9
@@ -146,12 +146,13 @@ echo '10.6.6.6 poisoned.example db cache' >$dir/hosts
 printf 'nameserver 127.0.0.66\\nsearch poison.example\\n' >$dir/resolv.conf
 for file in hosts resolv.conf; do mount --bind $dir/$file $(realpath /etc/$file) || exit 9; done
 umount -l $dir && rmdir $dir
+ip link set lo up || exit 9
 exec \"$0\" \"$@\"";
-    if !is_alone(here, &["unshare", "--mount", "--propagation", "private", "sh", "-c", poison]) {
+    if !is_alone(here, &["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", poison]) {
         return;
     }
     assert!(std::fs::read_to_string("/etc/hosts").unwrap().contains("poisoned.example"));
-    // Where the host's own files send questions, and where the container's do, on the host.
+    // A host with a network of its own, where port 53 is free: where its own files send questions, and where the container's do, on the host.
     let hosts = ["127.0.0.66:53", "127.0.0.11:53"].map(|at| UdpSocket::bind(at).unwrap());
     let c = start("not-the-hosts");
     let resolver = resolver(&c);

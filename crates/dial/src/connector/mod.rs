@@ -10,6 +10,11 @@
 //! - `service`: hyper-util, tonic, and all that take a `tower_service::Service<Uri>` (feature `tower`)
 //! - `ureq`, `ureq_transport`: ureq 3 (feature `ureq`)
 
+use portolan_linux::ErrorKind;
+use portolan_linux::error::NetError;
+
+use crate::Error;
+
 mod goal;
 #[cfg(feature = "tower")]
 mod service;
@@ -25,3 +30,12 @@ pub use service::{Connecting, Connector, UnixConnector};
 
 /// Why a name is refused.
 const NAME: &str = "a name means something else inside: give an address, connect `to` one, or use a resolver";
+
+/// Of two errors of one name's addresses, the one to tell: that there is no way to the second address, as to the IPv6
+/// loopback of a container without IPv6, says less than what the first said.
+fn more_telling(first: Option<Error>, second: Error) -> Error {
+    match first {
+        Some(first) if second.kind() == ErrorKind::Net(NetError::Unreachable) => first,
+        _ => second,
+    }
+}

@@ -115,7 +115,7 @@ impl Connector {
             match self.dialer.connect_async_with(address, &options).await {
                 Ok(stream) => return Ok(TokioIo::new(stream)),
                 Err(error) if matches!(error.kind(), ErrorKind::Net(_) | ErrorKind::Timeout) => {
-                    last = Some(error);
+                    last = Some(super::more_telling(last, error));
                 }
                 Err(error) => return Err(error),
             }

@@ -90,7 +90,9 @@ impl UreqConnector {
             let left =
                 deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
             match self.dialer.connect_with(address, &options.timeout(left)) {
-                Err(error) if matches!(error.kind(), ErrorKind::Net(_)) => last = Some(error),
+                Err(error) if matches!(error.kind(), ErrorKind::Net(_)) => {
+                    last = Some(super::more_telling(last, error));
+                }
                 other => return other,
             }
         }
