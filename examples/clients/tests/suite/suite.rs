@@ -139,6 +139,14 @@ async fn connectors(heard: &mut Heard<'_>, servers: &Servers) {
     heard.ask("hyper-util", "inside", clients::hyper_client::ask(dialer, at(HTTP))).await;
     let (ureq, web) = (dialer.clone(), at(HTTP));
     heard.ask_blocking("ureq", "inside", move || clients::ureq_client::ask(&ureq, web)).await;
+    let certificate = servers.file("web.crt");
+    heard
+        .ask("hyper-util, TLS", "inside", clients::hyper_client::ask_tls(dialer, at(HTTPS), &certificate))
+        .await;
+    let (ureq, web) = (dialer.clone(), at(HTTPS));
+    heard
+        .ask_blocking("ureq, TLS", "inside", move || clients::ureq_client::ask_tls(&ureq, web, &certificate))
+        .await;
     heard.ask("tonic", "stored inside", clients::grpc::ask(dialer, at(ETCD))).await;
     heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{SOCKETS}/docker.sock"))).await;
     heard.ask("lapin", "queued", clients::rabbitmq::ask(dialer, at(AMQP))).await;
