@@ -10,10 +10,10 @@ use portolan_clients::Error;
 const USAGE: &str = "usage: portolan-clients CLIENT TARGET WHERE [WHAT [CERTIFICATE]]
 
 CLIENT, and what it takes besides a container and an address or path inside:
-  PASSWORD: redis redis-cluster fred tokio-postgres sqlx postgres mysql_async ldap3
+  PASSWORD: redis redis-cluster fred tokio-postgres sqlx postgres mysql_async mysql ldap3
   NAME CERTIFICATE: tokio-rustls
   NAME: hickory-resolver (WHERE is not used)
-  nothing more: memcache-async hyper-util ureq tonic lapin rumqttc async-nats
+  nothing more: memcache-async memcache hyper-util ureq tonic lapin amqprs rumqttc async-nats
   nothing more, WHERE is a path: haproxy bollard";
 
 #[tokio::main]
@@ -37,6 +37,11 @@ async fn main() -> Result<(), Error> {
                 .await??
         }
         "mysql_async" => clients::mysql::ask(&dialer, address()?, argument(3)?).await?,
+        "mysql" => {
+            tokio::task::block_in_place(|| clients::mysql::ask_blocking(&dialer, address()?, argument(3)?))?
+        }
+        "memcache" => tokio::task::block_in_place(|| clients::memcached::ask_blocking(&dialer, address()?))?,
+        "amqprs" => clients::rabbitmq::ask_inside(&dialer, address()?).await?,
         "ldap3" => clients::ldap::ask(&dialer, address()?, argument(3)?).await?,
         "tokio-rustls" => {
             let certificate = std::fs::read(argument(4)?)?;

@@ -13,6 +13,8 @@ use crate::servers::{PORTS, SOCKETS};
 
 /// Between two looks. A connection waits in the queue meanwhile, and is counted in any case.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Those that have a Unix socket, each at its path.
+pub(crate) const UNIX: [&str; 3] = ["haproxy", "mariadb", "docker"];
 const BANNER: &[u8] = b"-DECOY you have reached the host\r\n";
 
 /// Says who is there. That somebody came counts also when they have left.
@@ -44,7 +46,7 @@ impl Decoys {
             decoys.watch(move || socket.recv_from(&mut [0; 512]).is_ok());
         }
         fs::create_dir(SOCKETS).unwrap();
-        for name in ["haproxy", "mariadb", "docker"] {
+        for name in UNIX {
             let listener = UnixListener::bind(Path::new(SOCKETS).join(format!("{name}.sock"))).unwrap();
             listener.set_nonblocking(true).unwrap();
             decoys.watch(move || listener.accept().map(|(stream, _)| greet(stream)).is_ok());
