@@ -89,9 +89,7 @@ impl Error {
             Some(nix::Error::ENOENT | nix::Error::ENOTDIR) => ErrorKind::NotFound,
             Some(nix::Error::EACCES | nix::Error::EPERM) => ErrorKind::PermissionDenied,
             Some(nix::Error::EADDRINUSE) => ErrorKind::Busy,
-            Some(nix::Error::EMFILE | nix::Error::ENFILE) => {
-                ErrorKind::Limit(Limit::Descriptors)
-            }
+            Some(nix::Error::EMFILE | nix::Error::ENFILE) => ErrorKind::Limit(Limit::Descriptors),
             None if source.kind() == io::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
             _ => ErrorKind::Io,
         };

@@ -56,15 +56,15 @@ pub use watch::WatchStream;
 
 #[cfg(feature = "ureq")]
 pub use portolan_dial::UreqConnector;
+#[cfg(feature = "runtime")]
+pub use portolan_dial::runtime;
+#[cfg(feature = "tunnel")]
+pub use portolan_dial::tunnel;
 #[cfg(feature = "tower")]
 pub use portolan_dial::{Connector, UnixConnector};
 pub use portolan_dial::{DialOptions, Dialer};
 #[cfg(feature = "dns")]
 pub use portolan_dial::{Resolver, dns};
-#[cfg(feature = "runtime")]
-pub use portolan_dial::runtime;
-#[cfg(feature = "tunnel")]
-pub use portolan_dial::tunnel;
 pub use portolan_files::tail::Lines as LogLines;
 pub use portolan_files::{
     Batch, Content, Event, Files, GlobOptions, Included, Matches, Operation, Outcome, ReadOptions, Stat,
