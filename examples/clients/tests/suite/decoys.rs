@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
-use crate::servers::{PORTS, SOCKETS};
+use crate::servers::{PORTS, sockets};
 
 /// Between two looks. A connection waits in the queue meanwhile, and is counted in any case.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -45,9 +45,9 @@ impl Decoys {
             socket.set_nonblocking(true).unwrap();
             decoys.watch(move || socket.recv_from(&mut [0; 512]).is_ok());
         }
-        fs::create_dir(SOCKETS).unwrap();
+        fs::create_dir(sockets()).unwrap();
         for name in UNIX {
-            let listener = UnixListener::bind(Path::new(SOCKETS).join(format!("{name}.sock"))).unwrap();
+            let listener = UnixListener::bind(Path::new(&sockets()).join(format!("{name}.sock"))).unwrap();
             listener.set_nonblocking(true).unwrap();
             decoys.watch(move || listener.accept().map(|(stream, _)| greet(stream)).is_ok());
         }
@@ -86,6 +86,6 @@ impl Drop for Decoys {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        let _ = fs::remove_dir_all(SOCKETS);
+        let _ = fs::remove_dir_all(sockets());
     }
 }

@@ -14,7 +14,7 @@ use crate::again::Again;
 use crate::decoys::{Decoys, UNIX};
 use crate::servers::{
     self, AMQP, CLUSTER, ETCD, HTTP, HTTPS, LDAP, MARIADB, MEMCACHED, MQTT, PASSWORD, POSTGRES, REDIS,
-    SOCKETS, Servers, WEB_NAME,
+    Servers, WEB_NAME, sockets,
 };
 
 /// Longer than any of them may take on a busy machine.
@@ -107,7 +107,7 @@ fn decoys_are_there(servers: &Servers, decoys: &Decoys) {
     }
     for name in UNIX {
         let mut said = String::new();
-        let path = format!("{SOCKETS}/{name}.sock");
+        let path = format!("{}/{name}.sock", sockets());
         UnixStream::connect(path).unwrap().read_to_string(&mut said).unwrap();
         assert!(said.contains("DECOY"), "{name}: {said}");
     }
@@ -143,7 +143,7 @@ async fn streams(heard: &mut Heard<'_>, servers: &Servers) {
     let certificate = servers.file("web.crt");
     heard.ask("tokio-rustls", "inside", clients::tls::ask(dialer, at(HTTPS), WEB_NAME, &certificate)).await;
     heard.ask("ldap3", "dc=inside,dc=test", clients::ldap::ask(dialer, at(LDAP), PASSWORD)).await;
-    let (haproxy, path) = (dialer.clone(), format!("{SOCKETS}/haproxy.sock"));
+    let (haproxy, path) = (dialer.clone(), format!("{}/haproxy.sock", sockets()));
     heard.ask_blocking("haproxy", "inside", move || clients::haproxy::ask(&haproxy, &path)).await;
 }
 
@@ -162,7 +162,7 @@ async fn connectors(heard: &mut Heard<'_>, servers: &Servers) {
         .ask_blocking("ureq, TLS", "inside", move || clients::ureq_client::ask_tls(&ureq, web, &certificate))
         .await;
     heard.ask("tonic", "stored inside", clients::grpc::ask(dialer, at(ETCD))).await;
-    heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{SOCKETS}/docker.sock"))).await;
+    heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{}/docker.sock", sockets()))).await;
     heard.ask("lapin", "queued", clients::rabbitmq::ask(dialer, at(AMQP))).await;
     let found = format!("[{}]", servers.address);
     heard.ask("hickory-resolver", &found, clients::dns::ask(&servers.resolver(), WEB_NAME)).await;
