@@ -1,11 +1,12 @@
 //! Runs one of the examples against a container.
-#![allow(clippy::print_stdout, reason = "an example prints")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use portolan::Host;
 use portolan_clients as clients;
-use portolan_clients::Error;
+use portolan_clients::Answer;
 
 const USAGE: &str = "usage: portolan-clients CLIENT TARGET WHERE [WHAT [CERTIFICATE]]
 
@@ -17,7 +18,20 @@ CLIENT, and what it takes besides a container and an address or path inside:
   nothing more, WHERE is a path: haproxy bollard";
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(answer) => {
+            println!("{}", portolan::Escaped(answer.trim_end().as_bytes()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Answer {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |at: usize| arguments.get(at).map(String::as_str).ok_or(USAGE);
     let (client, target, place) = (argument(0)?, argument(1)?, argument(2)?);
@@ -59,6 +73,5 @@ async fn main() -> Result<(), Error> {
         "bollard" => clients::docker::ask(&dialer, place).await?,
         _ => return Err(USAGE.into()),
     };
-    println!("{}", portolan::Escaped(answer.trim_end().as_bytes()));
-    Ok(())
+    Ok(answer)
 }
