@@ -1,23 +1,37 @@
 //! Runs one of the examples against a container.
-#![allow(clippy::print_stdout, reason = "an example prints")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use portolan::Host;
 use portolan_clients as clients;
-use portolan_clients::Error;
+use portolan_clients::Answer;
 
 const USAGE: &str = "usage: portolan-clients CLIENT TARGET WHERE [WHAT [CERTIFICATE]]
 
 CLIENT, and what it takes besides a container and an address or path inside:
-  PASSWORD: redis redis-cluster fred tokio-postgres sqlx postgres mysql_async ldap3
+  PASSWORD: redis redis-cluster fred tokio-postgres sqlx postgres mysql_async mysql ldap3
   NAME CERTIFICATE: tokio-rustls
   NAME: hickory-resolver (WHERE is not used)
-  nothing more: memcache-async hyper-util ureq tonic lapin rumqttc async-nats
+  nothing more: memcache-async memcache hyper-util ureq tonic lapin amqprs rumqttc async-nats
   nothing more, WHERE is a path: haproxy bollard";
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(answer) => {
+            println!("{}", portolan::Escaped(answer.trim_end().as_bytes()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Answer {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |at: usize| arguments.get(at).map(String::as_str).ok_or(USAGE);
     let (client, target, place) = (argument(0)?, argument(1)?, argument(2)?);
@@ -37,6 +51,11 @@ async fn main() -> Result<(), Error> {
                 .await??
         }
         "mysql_async" => clients::mysql::ask(&dialer, address()?, argument(3)?).await?,
+        "mysql" => {
+            tokio::task::block_in_place(|| clients::mysql::ask_blocking(&dialer, address()?, argument(3)?))?
+        }
+        "memcache" => tokio::task::block_in_place(|| clients::memcached::ask_blocking(&dialer, address()?))?,
+        "amqprs" => clients::rabbitmq::ask_inside(&dialer, address()?).await?,
         "ldap3" => clients::ldap::ask(&dialer, address()?, argument(3)?).await?,
         "tokio-rustls" => {
             let certificate = std::fs::read(argument(4)?)?;
@@ -54,6 +73,5 @@ async fn main() -> Result<(), Error> {
         "bollard" => clients::docker::ask(&dialer, place).await?,
         _ => return Err(USAGE.into()),
     };
-    println!("{}", portolan::Escaped(answer.trim_end().as_bytes()));
-    Ok(())
+    Ok(answer)
 }

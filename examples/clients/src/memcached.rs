@@ -1,7 +1,7 @@
 //! `memcache-async`: takes a stream of the `futures` kind, which `compat` makes of tokio's.
 //!
-//! It never connects again. `memcache` and `async-memcached` pool or take an address only: those want a tunnel's Unix
-//! socket.
+//! It never connects again. `memcache`, which blocks and pools, takes none, but the path of a Unix socket; so does
+//! `async-memcached`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,4 +21,15 @@ pub async fn ask(dialer: &Dialer, address: SocketAddr) -> Answer {
     let mut memcached = Protocol::new(stream.compat());
     memcached.set("portolan", b"stored inside", 0).await?;
     Ok(String::from_utf8(memcached.get("portolan").await?)?)
+}
+
+/// The same with `memcache`. The tunnel has a thread of its own.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_blocking(dialer: &Dialer, address: SocketAddr) -> Answer {
+    let tunnel = dialer.tunnel(address).start_thread()?;
+    let memcached = memcache::connect(format!("memcache://{}", tunnel.address()))?;
+    memcached.set("portolan-pool", "stored inside", 0)?;
+    Ok(memcached.get("portolan-pool")?.ok_or("it is not there")?)
 }

@@ -1,4 +1,4 @@
-//! `mysql_async`: takes no stream, but a Unix socket.
+//! `mysql_async`, and `mysql`, which blocks: they take no stream, but a Unix socket.
 //!
 //! **Always `prefer_socket(false)`.** It is on unless switched off, also in `mysql`: a client that finds itself at a
 //! loopback address asks the server for its Unix socket, and goes to that path, which is the container's, on the host's
@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 
+use ::mysql::prelude::Queryable as _;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{OptsBuilder, Pool};
 use portolan_dial::Dialer;
@@ -25,6 +26,17 @@ pub async fn ask(dialer: &Dialer, address: SocketAddr, password: &str) -> Answer
     let answer = query(login.socket(Some(tunnel.address().to_string())).prefer_socket(false)).await;
     tunnel.close().await;
     answer
+}
+
+/// The same with `mysql`. The tunnel has a thread of its own.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_blocking(dialer: &Dialer, address: SocketAddr, password: &str) -> Answer {
+    let tunnel = dialer.tunnel(address).start_thread()?;
+    let login = ::mysql::OptsBuilder::new().user(Some("agent")).pass(Some(password)).prefer_socket(false);
+    let mut mysql = ::mysql::Conn::new(login.socket(Some(tunnel.address().to_string())))?;
+    Ok(mysql.query_first(QUESTION)?.ok_or("no row")?)
 }
 
 /// Asks over a tunnel's port, where the client takes the server for one of its own host.

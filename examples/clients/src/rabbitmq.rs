@@ -1,8 +1,11 @@
-//! `lapin`: calls us for each connection, also for those by which it recovers.
+//! `lapin`: calls us for each connection, also for those by which it recovers. `amqprs` takes neither a stream nor a
+//! Unix socket, and lives in a runtime inside.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use amqprs::channel::{BasicGetArguments, BasicPublishArguments, QueueDeclareArguments};
+use amqprs::connection::OpenConnectionArguments;
 use async_compat::Compat;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::tcp::AsyncTcpStream;
@@ -10,7 +13,7 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use portolan_dial::Dialer;
 
-use crate::Answer;
+use crate::{Answer, Error};
 
 /// A message that went through a queue.
 ///
@@ -38,4 +41,26 @@ pub async fn ask(dialer: &Dialer, address: SocketAddr) -> Answer {
     let text = String::from_utf8(got.delivery.data.clone())?;
     rabbit.close(200, "done".into()).await?;
     Ok(text)
+}
+
+/// The same with `amqprs`.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn ask_inside(dialer: &Dialer, address: SocketAddr) -> Answer {
+    let inside = dialer.runtime()?;
+    let exchange = async move || {
+        let login = OpenConnectionArguments::new(&address.ip().to_string(), address.port(), "guest", "guest");
+        let rabbit = amqprs::connection::Connection::open(&login).await?;
+        let channel = rabbit.open_channel(None).await?;
+        let queue = channel.queue_declare(QueueDeclareArguments::transient_autodelete("portolan")).await?;
+        let (name, _, _) = queue.ok_or("no queue")?;
+        let to = BasicPublishArguments::new("", &name);
+        channel.basic_publish(amqprs::BasicProperties::default(), b"queued".to_vec(), to).await?;
+        let got = channel.basic_get(BasicGetArguments::new(&name)).await?;
+        rabbit.close().await?;
+        let (_, _, text) = got.ok_or("the queue is empty")?;
+        Ok::<_, Error>(String::from_utf8(text)?)
+    };
+    inside.run(exchange).await?
 }

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
-use crate::servers::{PORTS, SOCKETS};
+use crate::servers::{PORTS, sockets};
 
 /// Between two looks. A connection waits in the queue meanwhile, and is counted in any case.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Those that have a Unix socket, each at its path.
+pub(crate) const UNIX: [&str; 3] = ["haproxy", "mariadb", "docker"];
 const BANNER: &[u8] = b"-DECOY you have reached the host\r\n";
 
 /// Says who is there. That somebody came counts also when they have left.
@@ -43,9 +45,9 @@ impl Decoys {
             socket.set_nonblocking(true).unwrap();
             decoys.watch(move || socket.recv_from(&mut [0; 512]).is_ok());
         }
-        fs::create_dir(SOCKETS).unwrap();
-        for name in ["haproxy", "mariadb", "docker"] {
-            let listener = UnixListener::bind(Path::new(SOCKETS).join(format!("{name}.sock"))).unwrap();
+        fs::create_dir(sockets()).unwrap();
+        for name in UNIX {
+            let listener = UnixListener::bind(Path::new(&sockets()).join(format!("{name}.sock"))).unwrap();
             listener.set_nonblocking(true).unwrap();
             decoys.watch(move || listener.accept().map(|(stream, _)| greet(stream)).is_ok());
         }
@@ -84,6 +86,6 @@ impl Drop for Decoys {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        let _ = fs::remove_dir_all(SOCKETS);
+        let _ = fs::remove_dir_all(sockets());
     }
 }

@@ -33,7 +33,7 @@ fn start(engine: &Engine, place: &Place, network: &[&str], address: IpAddr) -> S
         .collect();
     volumes.push(format!("{}:/srv/inside:ro", given.display()));
     volumes.push(format!("{}/resolv.conf:/etc/resolv.conf:ro", given.display()));
-    volumes.push(format!("{}:{}/docker.sock", crate::docker_socket(engine), servers::SOCKETS));
+    volumes.push(format!("{}:{}/docker.sock", crate::docker_socket(engine), servers::sockets()));
     let mut options = vec!["--name", NAME];
     options.extend(network);
     for memory in ["/data:exec", "/tmp", "/run", "/var"] {
@@ -42,7 +42,8 @@ fn start(engine: &Engine, place: &Place, network: &[&str], address: IpAddr) -> S
     for volume in &volumes {
         options.extend(["--volume", volume]);
     }
-    let id = engine.run(&options, &["/bin/sh", "/srv/inside/start.sh", &address.to_string()]);
+    let id =
+        engine.run(&options, &["/bin/sh", "/srv/inside/start.sh", &address.to_string(), &servers::sockets()]);
     let process = portolan::Process::open(engine.pid(&id)).unwrap();
     Servers { dialer: Dialer::new(process).unwrap(), address, given }
 }

@@ -12,7 +12,7 @@ use crate::decoys::Decoys;
 use crate::engine::Engine;
 use crate::host::alone;
 use crate::place::Place;
-use crate::servers::{self, SOCKETS, Servers};
+use crate::servers::{self, Servers, sockets};
 use crate::suite;
 use crate::tool::{attempt, detach, told, tool};
 use crate::traces::Traces;
@@ -43,7 +43,7 @@ impl Machine {
             format!(
                 "lxc.mount.entry = {} {}/docker.sock none bind 0 0",
                 crate::docker_socket(engine),
-                &SOCKETS[1..]
+                &sockets()[1..]
             ),
             // The size that /dev itself has is too small for a database's shared memory.
             "lxc.mount.entry = tmpfs dev/shm tmpfs nosuid,nodev,create=dir 0 0".to_owned(),
@@ -51,7 +51,7 @@ impl Machine {
         ];
         fs::write(place.path().join(&name).join("config"), lines.join("\n") + "\n").unwrap();
         let machine = Self { name, place, _traces: traces };
-        let start = ["/bin/sh", "/srv/inside/start.sh", &address.to_string()];
+        let start = ["/bin/sh", "/srv/inside/start.sh", &address.to_string(), &sockets()];
         detach(machine.lxc("lxc-start").args(["--daemon", "--"]).args(start));
         machine
     }
@@ -88,8 +88,8 @@ fn layers(place: &Place, name: &str, address: IpAddr) -> String {
     servers::give(&given, address);
     fs::create_dir_all(upper.join("etc")).unwrap();
     fs::copy(given.join("resolv.conf"), upper.join("etc/resolv.conf")).unwrap();
-    let sockets = place.directory(&format!("memory/upper{SOCKETS}"));
-    fs::write(sockets.join("docker.sock"), "").unwrap();
+    let directory = place.directory(&format!("memory/upper{}", sockets()));
+    fs::write(directory.join("docker.sock"), "").unwrap();
     let root = place.directory(&format!("{name}/rootfs"));
     let options = format!("lowerdir=/,upperdir={},workdir={}", upper.display(), work.display());
     told(tool("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(&root));

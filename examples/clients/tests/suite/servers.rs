@@ -12,8 +12,6 @@ use crate::tool::{told, tool};
 
 /// What is in the container at `/srv/inside`.
 pub(crate) const START: &str = include_str!("start.sh");
-/// Where Unix sockets are, in the container; decoys lie at the same paths of the host.
-pub(crate) const SOCKETS: &str = "/run/portolan-clients";
 /// Of every server that wants one.
 pub(crate) const PASSWORD: &str = "inside";
 /// The name that the web server's certificate is for. The container's name server alone knows it.
@@ -70,6 +68,11 @@ pub(crate) const PROGRAMS: [&str; 12] = [
 /// A broker in Erlang takes its time, and three times as long beside others.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Where Unix sockets are, in the container; decoys lie at the same paths of the host.
+pub(crate) fn sockets() -> String {
+    format!("/run/{}", crate::name("clients"))
+}
+
 /// Writes what the servers are given, for an address that they are to listen on.
 pub(crate) fn give(to: &Path, address: IpAddr) {
     let files = [
@@ -113,10 +116,11 @@ fn certificate() -> String {
 }
 
 fn haproxy() -> String {
+    let sockets = sockets();
     format!(
-        "global\n  stats socket {SOCKETS}/haproxy.sock mode 666 level user\n  node inside\n\
+        "global\n  stats socket {sockets}/haproxy.sock mode 666 level user\n  node inside\n\
          defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
-         frontend inside\n  bind unix@{SOCKETS}/frontend.sock\n"
+         frontend inside\n  bind unix@{sockets}/frontend.sock\n"
     )
 }
 
@@ -177,7 +181,7 @@ impl Servers {
         for (name, path) in [
             ("postgres", "/data/ready/postgres"),
             ("cluster", "/data/ready/cluster"),
-            ("haproxy", "/run/portolan-clients/haproxy.sock"),
+            ("haproxy", &format!("{}/haproxy.sock", sockets())),
         ] {
             while !self.inside(path).exists() {
                 assert!(Instant::now() < end, "{name} is not ready:\n{}", self.said(name));

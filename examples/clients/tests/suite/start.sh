@@ -1,17 +1,18 @@
 #!/bin/sh
 # Starts all servers of the suite inside a container, on one address, and stays until it is ended.
 #
-#   start.sh ADDRESS
+#   start.sh ADDRESS DIRECTORY-OF-UNIX-SOCKETS
 #
 # Configurations lie beside this file. Data, and what the servers say, go to /data, which is memory.
 set -eu
 address=$1
+sockets=$2
 given=/srv/inside
 # The loopback of a new network namespace is down; where a runtime has brought it up, it may not be touched.
 ip link set lo up 2>/dev/null || true
 export LC_ALL=C HOME=/data PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
-mkdir -p /data/log /data/ready /run/portolan-clients /tmp /dev/shm
-chmod 1777 /data /data/ready /run/portolan-clients /tmp /dev/shm
+mkdir -p /data/log /data/ready "$sockets" /tmp /dev/shm
+chmod 1777 /data /data/ready "$sockets" /tmp /dev/shm
 
 # as USER COMMAND...: becomes it.
 as() {
@@ -36,7 +37,7 @@ postgres() {
         touch /data/ready/postgres
     ) &
     as postgres "$programs/postgres" -D /data/postgres -c "listen_addresses=$address" -c fsync=off \
-        -c unix_socket_directories=/run/portolan-clients -c cluster_name=inside
+        -c "unix_socket_directories=$sockets" -c cluster_name=inside
 }
 
 # One that serves all slots, and tells clients its address.
@@ -59,7 +60,7 @@ mariadb() {
     (as mysql mariadb-install-db --no-defaults --datadir=/data/mariadb --skip-test-db \
         --auth-root-authentication-method=normal)
     as mysql mariadbd --no-defaults --datadir=/data/mariadb --bind-address="$address" --port=3306 \
-        --skip-name-resolve --socket=/run/portolan-clients/mariadb.sock --init-file="$given/mariadb.sql"
+        --skip-name-resolve --socket="$sockets/mariadb.sock" --init-file="$given/mariadb.sql"
 }
 
 rabbitmq() {

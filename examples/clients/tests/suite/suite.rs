@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::io::Read as _;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use portolan_clients as clients;
@@ -10,10 +11,10 @@ use portolan_clients::Answer;
 use tokio::time::timeout;
 
 use crate::again::Again;
-use crate::decoys::Decoys;
+use crate::decoys::{Decoys, UNIX};
 use crate::servers::{
     self, AMQP, CLUSTER, ETCD, HTTP, HTTPS, LDAP, MARIADB, MEMCACHED, MQTT, PASSWORD, POSTGRES, REDIS,
-    SOCKETS, Servers, WEB_NAME,
+    Servers, WEB_NAME, sockets,
 };
 
 /// Longer than any of them may take on a busy machine.
@@ -94,13 +95,25 @@ pub(crate) fn run(place: &str, servers: &Servers, decoys: &Decoys, end: impl FnO
     runtime.block_on(again.ask(&mut heard));
     runtime.block_on(all(&mut heard, servers));
     check(&heard);
-    // That the host was not reached says something only if it can be.
+    decoys_are_there(servers, decoys);
+}
+
+/// That the host was not reached says something only if it can be.
+fn decoys_are_there(servers: &Servers, decoys: &Decoys) {
     for (name, port) in servers::PORTS {
         let mut said = String::new();
         TcpStream::connect(servers.at(port)).unwrap().read_to_string(&mut said).unwrap();
         assert!(said.contains("DECOY"), "{name}: {said}");
     }
-    assert_eq!(decoys.reached(), servers::PORTS.len());
+    for name in UNIX {
+        let mut said = String::new();
+        let path = format!("{}/{name}.sock", sockets());
+        UnixStream::connect(path).unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("DECOY"), "{name}: {said}");
+    }
+    let question = UdpSocket::bind((servers.address, 0)).unwrap();
+    question.send_to(b"who is there?", servers.at(servers::DNS)).unwrap();
+    assert_eq!(decoys.reached(), servers::PORTS.len() + UNIX.len() + 1);
 }
 
 fn check(heard: &Heard<'_>) {
@@ -113,6 +126,7 @@ async fn all(heard: &mut Heard<'_>, servers: &Servers) {
     connectors(heard, servers).await;
     tunnels(heard, servers).await;
     let (dialer, nats) = (&servers.dialer, servers.at(servers::NATS));
+    heard.ask("amqprs", "queued", clients::rabbitmq::ask_inside(dialer, servers.at(AMQP))).await;
     let cluster = clients::redis_cluster::ask(dialer, servers.at(CLUSTER), PASSWORD);
     heard.ask("redis, a cluster's client", "stored inside", cluster).await;
     heard.ask("async-nats", "published at inside", clients::nats::ask(dialer, nats)).await;
@@ -129,7 +143,7 @@ async fn streams(heard: &mut Heard<'_>, servers: &Servers) {
     let certificate = servers.file("web.crt");
     heard.ask("tokio-rustls", "inside", clients::tls::ask(dialer, at(HTTPS), WEB_NAME, &certificate)).await;
     heard.ask("ldap3", "dc=inside,dc=test", clients::ldap::ask(dialer, at(LDAP), PASSWORD)).await;
-    let (haproxy, path) = (dialer.clone(), format!("{SOCKETS}/haproxy.sock"));
+    let (haproxy, path) = (dialer.clone(), format!("{}/haproxy.sock", sockets()));
     heard.ask_blocking("haproxy", "inside", move || clients::haproxy::ask(&haproxy, &path)).await;
 }
 
@@ -139,8 +153,16 @@ async fn connectors(heard: &mut Heard<'_>, servers: &Servers) {
     heard.ask("hyper-util", "inside", clients::hyper_client::ask(dialer, at(HTTP))).await;
     let (ureq, web) = (dialer.clone(), at(HTTP));
     heard.ask_blocking("ureq", "inside", move || clients::ureq_client::ask(&ureq, web)).await;
+    let certificate = servers.file("web.crt");
+    heard
+        .ask("hyper-util, TLS", "inside", clients::hyper_client::ask_tls(dialer, at(HTTPS), &certificate))
+        .await;
+    let (ureq, web) = (dialer.clone(), at(HTTPS));
+    heard
+        .ask_blocking("ureq, TLS", "inside", move || clients::ureq_client::ask_tls(&ureq, web, &certificate))
+        .await;
     heard.ask("tonic", "stored inside", clients::grpc::ask(dialer, at(ETCD))).await;
-    heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{SOCKETS}/docker.sock"))).await;
+    heard.ask("bollard", "Docker", clients::docker::ask(dialer, &format!("{}/docker.sock", sockets()))).await;
     heard.ask("lapin", "queued", clients::rabbitmq::ask(dialer, at(AMQP))).await;
     let found = format!("[{}]", servers.address);
     heard.ask("hickory-resolver", &found, clients::dns::ask(&servers.resolver(), WEB_NAME)).await;
@@ -158,6 +180,16 @@ async fn tunnels(heard: &mut Heard<'_>, servers: &Servers) {
         .await;
     heard.ask("fred", "stored inside", clients::fred_client::ask(dialer, at(REDIS), PASSWORD)).await;
     heard.ask("mysql_async", "agent@%", clients::mysql::ask(dialer, at(MARIADB), PASSWORD)).await;
+    let (blocking, mariadb) = (dialer.clone(), at(MARIADB));
+    heard
+        .ask_blocking("mysql", "agent@%", move || clients::mysql::ask_blocking(&blocking, mariadb, PASSWORD))
+        .await;
+    let (blocking, memcached) = (dialer.clone(), at(MEMCACHED));
+    heard
+        .ask_blocking("memcache", "stored inside", move || {
+            clients::memcached::ask_blocking(&blocking, memcached)
+        })
+        .await;
     let by_port = clients::mysql::ask_by_port(dialer, at(MARIADB), PASSWORD, false);
     heard.ask("mysql_async, by a port", "agent@%", by_port).await;
     heard.ask("rumqttc", "published", clients::mqtt::ask(dialer, at(MQTT))).await;
