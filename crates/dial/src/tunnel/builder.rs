@@ -127,7 +127,7 @@ impl Builder {
     /// # let dialer = portolan_dial::Dialer::new(portolan_linux::Process::open(4242)?)?;
     /// let address: std::net::SocketAddr = "127.0.0.1:11211".parse()?;
     /// let tunnel = dialer.tunnel(address).start_thread()?;
-    /// println!("memcache+unix://{}", tunnel.address());
+    /// println!("a client of memcached may connect to {}", tunnel.address());
     /// tunnel.close();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -148,6 +148,7 @@ impl Builder {
     fn prepare(self) -> Result<(Tunnel, impl Future<Output = End> + Send + 'static)> {
         let pid = self.dialer.process().pid();
         let failed = |e| Error::local(pid, "listen", e);
+        self.dialer.process().require_userland().map_err(|e| Error::linux(pid, e))?;
         let gone = serve::end_of(&self.dialer)?;
         let (place, bound) = Place::make(&self.wanted, !self.users.is_empty()).map_err(failed)?;
         let listener = Listener::new(bound, self.users).map_err(failed)?;

@@ -19,6 +19,8 @@
 //! connections does, as every socket of the container.
 //!
 //! # What a client can still do wrong
+//! - When the container has ended, so has its tunnel, and a port is free for whoever takes it next: end the clients that
+//!   still hold its address, or give them a Unix socket, whose directory is nobody else's.
 //! - A client of MariaDB that reaches its server over a loopback port asks it for its Unix socket, and connects to
 //!   that path then, on the agent's own files: another server, with the container's password. Use a Unix socket, and
 //!   `prefer_socket(false)` whatever the way.
