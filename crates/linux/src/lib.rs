@@ -22,14 +22,13 @@
 //! # Layout
 //! - [`process`]: a process that cannot be taken for another, and what `/proc` says of it
 //! - [`namespace`]: kinds of namespaces and their identity
-//! - [`netns`]: sockets born in a network namespace, the caller's thread brought home
+//! - [`netns`]: sockets born in a network namespace, the caller's thread brought home; visits to many, host names
 //! - [`pass`]: messages with descriptors to a process of ours
 //! - [`netns_files`]: network namespaces that no process shows: bind mounts, and those that sockets hold
 //! - [`threads`]: the threads of a process, and where one of them is at home
 //! - [`proc_events`]: what starts and ends, told by the kernel
 //! - [`proc_net`]: the listeners of a network namespace from its text files, where the dump cannot be had
 //! - [`sock_diag`]: the listeners of a network namespace, from the kernel's own dump
-//! - [`uts`]: the host name that a process sees
 //! - [`wait`]: waiting for a descriptor, but not past a deadline
 //! - [`exe`]: an executable sealed in memory, and how it is started
 //! - [`privilege`]: capabilities, and which one is missing
@@ -53,7 +52,6 @@ pub mod sock_diag;
 #[allow(unsafe_code)]
 mod sys;
 pub mod threads;
-pub mod uts;
 pub mod wait;
 
 pub use error::{Error, ErrorKind};
