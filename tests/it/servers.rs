@@ -56,3 +56,15 @@ pub(crate) fn python(world: World, text: &str) -> World {
 pub(crate) fn script(world: World, text: &str, arguments: &[&str]) -> World {
     world.command(["python3", "-c", text].into_iter().chain(arguments.iter().copied()))
 }
+
+/// Listens, accepts nobody, and has filled its own queue: the kernel drops whatever else comes.
+pub(crate) const DEAF: &str = "
+import socket, time
+listener = socket.socket(); listener.bind(('127.0.0.1', 7010)); listener.listen(0)
+waiting = []
+for _ in range(4):
+    client = socket.socket(); client.setblocking(False)
+    client.connect_ex(('127.0.0.1', 7010)); waiting.append(client)
+time.sleep(0.2)
+print('deaf', flush=True)
+time.sleep(1000)";

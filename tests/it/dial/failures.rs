@@ -66,22 +66,10 @@ fn an_address_without_a_route_is_unreachable() {
     fails(&c, address("[2001:db8::1]:80"), ErrorKind::Net(NetError::Unreachable));
 }
 
-/// Listens, accepts nobody, and has filled its own queue: the kernel drops whatever else comes.
-const DEAF: &str = "
-import socket, time
-listener = socket.socket(); listener.bind(('127.0.0.1', 7010)); listener.listen(0)
-waiting = []
-for _ in range(4):
-    client = socket.socket(); client.setblocking(False)
-    client.connect_ex(('127.0.0.1', 7010)); waiting.append(client)
-time.sleep(0.2)
-print('deaf', flush=True)
-time.sleep(1000)";
-
 #[test]
 fn a_listener_that_never_answers_is_given_up_at_the_deadline() {
     require!(Need::Root, Need::Overlay);
-    let c = Inside::start(&servers::python(World::new("deaf"), DEAF));
+    let c = Inside::start(&servers::python(World::new("deaf"), servers::DEAF));
     c.wait_log("deaf");
     for millis in [1, 50, 300] {
         let timeout = Duration::from_millis(millis);

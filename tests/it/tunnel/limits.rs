@@ -7,7 +7,7 @@ use portolan::tunnel::Trouble;
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
-use super::{DEAF, address, client, dialer, echoing, ended, heard, soon};
+use super::{address, client, dialer, echoing, ended, heard, soon};
 use crate::inside::Inside;
 use crate::servers;
 
@@ -34,7 +34,7 @@ fn over_the_limit_is_closed_at_once_and_a_place_that_is_left_is_given_again() {
 #[test]
 fn a_dial_that_is_not_answered_is_given_up() {
     require!(Need::Root, Need::Overlay);
-    let c = Inside::start(&servers::python(World::new("t-deaf"), DEAF));
+    let c = Inside::start(&servers::python(World::new("t-deaf"), servers::DEAF));
     c.wait_log("deaf");
     let timeout = Duration::from_millis(200);
     let builder = dialer(&c).tunnel(address("127.0.0.1:7010")).connect_timeout(timeout);

@@ -22,18 +22,6 @@ use portolan_world::World;
 use crate::inside::{Inside, SOON};
 use crate::servers;
 
-/// Listens, accepts nobody, and has filled its own queue: the kernel drops whatever else comes.
-const DEAF: &str = "
-import socket, time
-listener = socket.socket(); listener.bind(('127.0.0.1', 7010)); listener.listen(0)
-waiting = []
-for _ in range(4):
-    client = socket.socket(); client.setblocking(False)
-    client.connect_ex(('127.0.0.1', 7010)); waiting.append(client)
-time.sleep(0.2)
-print('deaf', flush=True)
-time.sleep(1000)";
-
 fn dialer(c: &Inside) -> Dialer {
     Dialer::new(Process::reopen(c.process.id()).unwrap()).unwrap()
 }

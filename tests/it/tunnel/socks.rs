@@ -9,7 +9,7 @@ use portolan::tunnel::{Address, Socks, Trouble, Tunnel, TunnelThread};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
-use super::{DEAF, Decoy, Stream, address, client, dialer, echoing, ended, heard};
+use super::{Decoy, Stream, address, client, dialer, echoing, ended, heard};
 use crate::command::run;
 use crate::inside::Inside;
 use crate::servers;
@@ -106,7 +106,7 @@ fn addresses_and_names_lead_inside_and_never_to_the_host() {
 fn each_failure_has_its_code() {
     require!(Need::Root, Need::Overlay);
     let decoy = Decoy::new();
-    let c = Inside::start(&servers::python(World::new("t-codes"), DEAF));
+    let c = Inside::start(&servers::python(World::new("t-codes"), servers::DEAF));
     c.wait_log("deaf");
     let builder = dialer(&c).tunnel(Socks::new()).connect_timeout(Duration::from_millis(300));
     let tunnel = builder.start_thread().unwrap();
