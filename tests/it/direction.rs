@@ -7,13 +7,15 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// Crate, and the crates of ours that it may use.
-const TABLE: [(&str, &[&str]); 8] = [
+const TABLE: [(&str, &[&str]); 10] = [
     ("portolan-wire", &[]),
     ("portolan-helper", &["portolan-wire"]),
     ("portolan-linux", &[]),
     ("portolan-files", &["portolan-wire", "portolan-linux"]),
     ("portolan-scan", &["portolan-linux"]),
     ("portolan-dial", &["portolan-linux"]),
+    ("portolan-services", &["portolan-linux", "portolan-files", "portolan-scan"]),
+    ("portolan-runtimes", &["portolan-linux", "portolan-scan"]),
     (
         "portolan",
         &[
@@ -23,6 +25,8 @@ const TABLE: [(&str, &[&str]); 8] = [
             "portolan-files",
             "portolan-scan",
             "portolan-dial",
+            "portolan-services",
+            "portolan-runtimes",
         ],
     ),
     ("portolan-cli", &["portolan"]),

@@ -1,0 +1,2 @@
+//! What Docker and Podman say of their containers, within a deadline.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Where a service's and a container's logs are, and what is in them.
