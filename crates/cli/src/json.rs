@@ -1,6 +1,12 @@
 //! The JSON of the command line's contract.
 
-use portolan::{Changes, Classification, Container, Escaped, Fault, Inventory, Listener, Update};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use portolan::{
+    Changes, Classification, Container, Escaped, Fault, Inventory, Listener, Service, Survey, SurveyFault,
+    Update,
+};
 use serde_json::{Value, json};
 
 /// `explain --cgroup`
@@ -15,13 +21,14 @@ pub(crate) fn classification(c: &Classification) -> Value {
 }
 
 /// `scan --json`, schema `portolan.inventory/1`
-pub(crate) fn inventory(chart: &Inventory) -> Value {
+pub(crate) fn inventory(chart: &Inventory, survey: &Survey) -> Value {
+    let faults = chart.faults.iter().map(fault).chain(survey.faults.iter().map(survey_fault));
     json!({
         "schema": "portolan.inventory/1",
         "containers": chart.containers.iter().map(container).collect::<Vec<_>>(),
         "listeners": chart.listeners.iter().map(listener).collect::<Vec<_>>(),
-        "services": [],
-        "faults": chart.faults.iter().map(fault).collect::<Vec<_>>(),
+        "services": survey.services.iter().map(service).collect::<Vec<_>>(),
+        "faults": faults.collect::<Vec<_>>(),
         "elapsed_ms": (chart.elapsed.as_secs_f64() * 1e6).round() / 1e3,
     })
 }
@@ -93,4 +100,39 @@ fn fault(f: &Fault) -> Value {
         "count": f.count,
         "message": Escaped(f.to_string().as_bytes()).to_string(),
     })
+}
+
+fn service(s: &Service) -> Value {
+    json!({
+        "kind": s.kind,
+        "aliases": s.aliases,
+        "category": s.category,
+        "name": s.name,
+        "container": s.container,
+        "pid": s.process.pid,
+        "start_time": s.process.start_time,
+        "processes": s.processes,
+        "netns": s.netns.inode(),
+        "version": s.version.as_ref().map(|version| &version.text),
+        "endpoints": s.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(),
+        "config_files": s.configuration.files.iter().map(|file| path(&file.path)).collect::<Vec<_>>(),
+        "log_files": s.logs.iter().map(|log| path(&log.path)).collect::<Vec<_>>(),
+        "evidence": s.evidence,
+        "confidence": s.confidence.to_string(),
+    })
+}
+
+fn survey_fault(f: &SurveyFault) -> Value {
+    json!({
+        "operation": "survey",
+        "subject": "pid",
+        "first": f.pid,
+        "count": 1,
+        "message": f.message,
+    })
+}
+
+/// Paths are bytes; what is no text is escaped.
+fn path(path: &Path) -> String {
+    Escaped(path.as_os_str().as_bytes()).to_string()
 }

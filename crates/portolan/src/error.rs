@@ -17,6 +17,8 @@ enum Repr {
     Files(#[from] portolan_files::Error),
     #[error(transparent)]
     Dial(#[from] portolan_dial::Error),
+    #[error(transparent)]
+    Services(#[from] portolan_services::Error),
     #[error("'{0}' is no pid: write pid: and a positive number, as in pid:4242")]
     NoPid(String),
 }
@@ -30,6 +32,7 @@ impl Error {
             Repr::Scan(error) => error.kind(),
             Repr::Files(error) => error.kind(),
             Repr::Dial(error) => error.kind(),
+            Repr::Services(error) => error.kind(),
             Repr::NoPid(_) => ErrorKind::InvalidInput,
         }
     }
@@ -47,4 +50,10 @@ macro_rules! from {
     };
 }
 
-from!(portolan_linux::Error, portolan_scan::Error, portolan_files::Error, portolan_dial::Error);
+from!(
+    portolan_linux::Error,
+    portolan_scan::Error,
+    portolan_files::Error,
+    portolan_dial::Error,
+    portolan_services::Error
+);

@@ -8,6 +8,7 @@ use portolan_dial::Dialer;
 use portolan_files::{Content, Files, GlobOptions, Matches, ReadOptions};
 use portolan_linux::Process;
 use portolan_scan::{Inventory, ScanOptions, Scanner};
+use portolan_services::{Survey, SurveyOptions, Surveyor};
 
 use crate::{Result, Target};
 
@@ -59,6 +60,21 @@ impl Host {
     /// Only when `/proc` cannot be read; everything less is a fault in the chart.
     pub fn scan(&self) -> Result<Inventory> {
         Ok(portolan_scan::scan(&self.scan)?)
+    }
+
+    /// Says what runs on the host of this chart. Without a helper, services are recognised, and what would have been read
+    /// inside is a fault. Who asks again keeps a [`Surveyor`](crate::Surveyor), which keeps what did not change.
+    ///
+    /// ```no_run
+    /// let host = portolan::Host::new();
+    /// for service in host.survey(&host.scan()?).services {
+    ///     println!("{} {:?}", service.kind, service.endpoints.first());
+    /// }
+    /// # Ok::<(), portolan::Error>(())
+    /// ```
+    #[must_use]
+    pub fn survey(&self, chart: &Inventory) -> Survey {
+        Surveyor::new(SurveyOptions::default()).survey(chart, self.files().ok())
     }
 
     /// What a name stands for: `pid:N`, or the name, id or unique id prefix of a container in a fresh chart.

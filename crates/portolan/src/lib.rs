@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`Host::scan`] | the chart: containers, and the listeners of every network namespace |
 //! | [`Host::scanner`] | the chart again and again for less, and what changes as it happens |
+//! | [`Host::survey`] | the services: what they are, where they are configured, log and are reached |
 //! | [`Host::read`], [`Host::glob`] | bytes and paths from inside a container's mount namespace |
 //! | [`Host::dialer`] | connections born in a container's network namespace |
 //!
@@ -76,8 +77,12 @@ pub use portolan_linux::wait::hung_up;
 pub use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId};
 pub use portolan_scan::cgroup::{Classification, Kind, classify};
 pub use portolan_scan::{
-    Changes, Container, Diff, Explanation, Fault, Inventory, Listener, Local, Namespaces, Pod, Protocol,
-    Reach, Runtime, ScanOptions, Scanner, Stopper, Update, Watch, WatchOptions, explain,
+    Changes, Container, Diff, Explanation, Fault, Inventory, Listener, Local, Member, Namespaces, Pod,
+    Protocol, Reach, Runtime, ScanOptions, Scanner, Stopper, Update, Watch, WatchOptions, explain,
+};
+pub use portolan_services::{
+    Confidence, Configuration, Endpoint, EndpointAddress, LogFile, Rules, Service, Survey, SurveyFault,
+    SurveyOptions, Surveyor, Version, configuration,
 };
 
 /// Is the helper, and ends this process, if the library started it as such; else it does nothing.

@@ -7,6 +7,7 @@ use portolan_linux::NamespaceId;
 use crate::container::{Container, Namespaces};
 use crate::fault::Fault;
 use crate::listener::Listener;
+use crate::member::Member;
 use crate::{Error, Result};
 
 /// The chart of a host at one moment.
@@ -19,6 +20,8 @@ pub struct Inventory {
     pub containers: Vec<Container>,
     /// The listeners of all network namespaces, each once.
     pub listeners: Vec<Listener>,
+    /// The processes, by their numbers; kernel threads and those that have ended are left out.
+    pub processes: Vec<Member>,
     /// The network namespaces that were asked.
     pub network_namespaces: Vec<NamespaceId>,
     /// What could not be looked at.
@@ -74,6 +77,7 @@ impl Inventory {
             host: self.host,
             containers: Vec::new(),
             listeners: Vec::new(),
+            processes: Vec::new(),
             network_namespaces: Vec::new(),
             faults: Vec::new(),
             unseen: Unseen::default(),
@@ -116,6 +120,7 @@ mod tests {
             host: namespaces,
             containers: containers.iter().map(container).collect(),
             listeners: Vec::new(),
+            processes: Vec::new(),
             network_namespaces: Vec::new(),
             faults: Vec::new(),
             unseen: Unseen::default(),

@@ -22,7 +22,7 @@
 //!
 //! # Layout
 //! - [`inventory`]: the answer
-//! - [`container`], [`listener`], [`fault`]: its parts
+//! - [`container`], [`listener`], [`member`], [`fault`]: its parts
 //! - [`cgroup`]: what a cgroup's path says
 //! - [`mod@explain`]: why a process belongs to its container
 //! - [`scanner`], [`watch`], [`diff`]: scans in a row, and what changes between them
@@ -47,6 +47,7 @@ mod identity;
 pub mod inventory;
 pub mod listener;
 mod lookup;
+pub mod member;
 mod owners;
 mod places;
 mod ports;
@@ -66,6 +67,7 @@ pub use explain::{Explanation, explain};
 pub use fault::Fault;
 pub use inventory::Inventory;
 pub use listener::{Listener, Local, Protocol, Reach};
+pub use member::Member;
 pub use portolan_linux::{ErrorKind, ProcessId};
 pub use scanner::Scanner;
 pub use watch::{Stopper, Update, Watch, WatchOptions};

@@ -17,9 +17,11 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
     }
     let mut how = ScanOptions::default();
     how.thorough = options.thorough;
-    let chart = Host::new().with_scan_options(how).scan()?;
+    let host = Host::new().with_scan_options(how);
+    let chart = host.scan()?;
+    let survey = host.survey(&chart);
     let text = if options.json {
-        let mut text = json::inventory(&chart).to_string();
+        let mut text = json::inventory(&chart, &survey).to_string();
         text.push('\n');
         text
     } else {

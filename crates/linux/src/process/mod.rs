@@ -242,6 +242,14 @@ impl Process {
         self.read("cmdline", 8192)
     }
 
+    /// The same, at most 128 KiB of it: a class path alone can be longer than 8 KiB.
+    ///
+    /// # Errors
+    /// As [`command_line`](Self::command_line).
+    pub fn whole_command_line(&self) -> Result<Vec<u8>> {
+        self.read("cmdline", CAP)
+    }
+
     /// The variables that the program was started with, ended by NUL, at most 128 KiB of them. They hold secrets: look
     /// for what is wanted, and keep nothing else. The process can have rewritten them.
     ///
@@ -258,6 +266,26 @@ impl Process {
     /// As [`environment`](Self::environment).
     pub fn program(&self) -> Result<Vec<u8>> {
         let link = readlinkat(&self.directory, "exe").map_err(|e| self.denied("read the program", os(e)))?;
+        Ok(std::os::unix::ffi::OsStringExt::into_vec(link))
+    }
+
+    /// The process's working directory, as its own mount namespace names it; ` (deleted)` after it when it was removed,
+    /// and `(unreachable)` before it when it lies outside of the process's root (`getcwd(2)`).
+    ///
+    /// # Errors
+    /// As [`environment`](Self::environment).
+    pub fn working_directory(&self) -> Result<Vec<u8>> {
+        let link = readlinkat(&self.directory, "cwd")
+            .map_err(|e| self.denied("read the working directory", os(e)))?;
+        Ok(std::os::unix::ffi::OsStringExt::into_vec(link))
+    }
+
+    /// The path of the process's root directory in its mount namespace: `/`, unless it was changed (`chroot(2)`).
+    ///
+    /// # Errors
+    /// As [`environment`](Self::environment).
+    pub fn root_path(&self) -> Result<Vec<u8>> {
+        let link = readlinkat(&self.directory, "root").map_err(|e| self.denied("read the root", os(e)))?;
         Ok(std::os::unix::ffi::OsStringExt::into_vec(link))
     }
 

@@ -16,6 +16,9 @@ pub struct Stat {
     pub threads: u32,
     /// Clock ticks after boot.
     pub start_time: u64,
+    /// Where the arguments lie in the process's memory, which is laid out anew, at random, by each `execve(2)`: another
+    /// number means another program. 0 without `CAP_SYS_PTRACE` over the process.
+    pub arguments: u64,
 }
 
 /// `PF_KTHREAD` of `include/linux/sched.h`, the same number since 2.6.
@@ -36,7 +39,9 @@ impl Stat {
         let flags = fields.nth(4)?.parse().ok()?;
         let threads = fields.nth(10)?.parse().ok()?;
         let start_time = fields.nth(1)?.parse().ok()?;
-        Some(Self { command, state, parent, flags, threads, start_time })
+        // Field 48, since Linux 3.5.
+        let arguments = fields.nth(25).and_then(|field| field.parse().ok()).unwrap_or(0);
+        Some(Self { command, state, parent, flags, threads, start_time, arguments })
     }
 
     /// Whether it is a thread of the kernel, which has no program, files or network of its own.
@@ -64,6 +69,19 @@ mod tests {
         assert_eq!((stat.command.as_slice(), stat.state, stat.parent), (&b"a) b"[..], b'R', 1));
         assert_eq!((stat.flags, stat.threads, stat.start_time), (4_194_560, 16, 98765));
         assert!(!stat.is_kernel_thread() && !stat.is_zombie());
+        // Cut before that field.
+        assert_eq!(stat.arguments, 0);
+    }
+
+    #[test]
+    fn another_program_has_its_arguments_elsewhere() {
+        let own = std::fs::read("/proc/self/stat").unwrap();
+        let whole = String::from_utf8(own.clone()).unwrap();
+        // By its number in proc_pid_stat(5): the name is the second field.
+        let after = whole.rsplit_once(") ").unwrap().1;
+        let field: u64 = after.split(' ').nth(48 - 3).unwrap().parse().unwrap();
+        assert_eq!(Stat::parse(&own).unwrap().arguments, field);
+        assert_ne!(field, 0);
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn chart(containers: Vec<Container>, listeners: Vec<Listener>) -> Inventory {
         host: namespaces(1),
         containers,
         listeners,
+        processes: Vec::new(),
         network_namespaces: networks,
         faults: Vec::new(),
         unseen: Unseen::default(),

@@ -12,6 +12,7 @@ use crate::container::{Container, Namespaces};
 use crate::fault::{Fault, Faults};
 use crate::inventory::Unseen;
 use crate::listener::Listener;
+use crate::member::Member;
 use crate::owners::Remembered;
 use crate::places::{Places, Ways};
 use crate::ports::{self, Known};
@@ -269,6 +270,9 @@ impl Snapshot {
         };
         let mut listeners =
             ports::listeners(&known, &asker, &self.listening, asked, &mut self.owners, faults);
+        let init_of = |at: &Option<usize>| Some(containers.get((*at)?)?.init);
+        let processes = self.processes.seen.iter().zip(membership.iter().map(init_of));
+        let processes = processes.map(|(seen, container)| Member::of(seen, container)).collect();
         containers.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
         listeners.sort_by(order);
         let mut silent: Vec<NamespaceId> = self.silent.iter().copied().collect();
@@ -277,6 +281,7 @@ impl Snapshot {
             host: self.host,
             containers,
             listeners,
+            processes,
             network_namespaces: places.iter().map(|(id, _)| id).collect(),
             faults: self.faults.clone(),
             unseen: Unseen { namespaces: silent, processes: self.processes.unseen.clone() },

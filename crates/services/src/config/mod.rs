@@ -1,0 +1,41 @@
+//! Reads services' configurations, each by its service's own rules.
+//!
+//! A reader is a function from how a process was started and the files that it sees to a [`Configuration`]. It opens
+//! nothing itself: a [`Source`] gives it files, from inside a container as well as from a test's memory. What it does
+//! not understand it leaves out, and says so.
+
+pub(crate) mod includes;
+
+use std::path::PathBuf;
+
+use crate::configuration::Configuration;
+use crate::launch::Launch;
+use crate::source::Source;
+
+/// What reads the configuration of one service.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    /// The name by which rules call it.
+    pub(crate) name: &'static str,
+    /// What it is likely to read, so that all of it is fetched at once. Nothing depends on it.
+    pub(crate) foresee: fn(&Launch) -> Vec<Wanted>,
+    /// Reads it.
+    pub(crate) read: fn(&Launch, &mut dyn Source) -> Configuration,
+}
+
+/// A file that will most likely be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A file.
+    Read(PathBuf),
+    /// The files that match a pattern.
+    Include(PathBuf),
+}
+
+/// All readers.
+const READERS: &[Reader] = &[];
+
+/// The reader of this name.
+pub(crate) fn reader(name: &str) -> Option<&'static Reader> {
+    READERS.iter().find(|reader| reader.name == name)
+}

@@ -1,0 +1,222 @@
+//! Files of one container, fetched in as few requests as can be.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use portolan_files::{Batch, Files, GlobOptions, Operation, Outcome};
+use portolan_linux::error::{Escaped, FileKind, Limit};
+use portolan_linux::{ErrorKind, Process};
+
+use crate::config::Wanted;
+use crate::source::{Included, Source, Unread};
+
+/// The files that a process sees. Each is read once.
+pub(crate) struct Inside<'a> {
+    files: &'a Files,
+    process: &'a Process,
+    read: HashMap<PathBuf, Result<Arc<[u8]>, Unread>>,
+    included: HashMap<PathBuf, Included>,
+    bytes: u64,
+    /// What was looked at, so that it can be known later whether it changed.
+    pub(crate) prints: HashMap<PathBuf, Print>,
+}
+
+/// What changes when a file does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// It was not there.
+    Missing,
+    /// It was there.
+    There { device: u64, inode: u64, size: u64, modified: SystemTime },
+}
+
+/// One file.
+const MOST_BYTES: u64 = 1024 * 1024;
+/// All files of a container.
+const MOST_IN_ALL: u64 = 8 * 1024 * 1024;
+/// Of one pattern.
+const MOST_ENTRIES: u64 = 1000;
+
+impl<'a> Inside<'a> {
+    pub(crate) fn new(files: &'a Files, process: &'a Process) -> Self {
+        Self {
+            files,
+            process,
+            read: HashMap::new(),
+            included: HashMap::new(),
+            bytes: 0,
+            prints: HashMap::new(),
+        }
+    }
+
+    /// Fetches in one request what will most likely be read.
+    pub(crate) fn foresee(&mut self, wanted: &[Wanted]) {
+        let fresh: Vec<&Wanted> = wanted
+            .iter()
+            .filter(|wanted| match wanted {
+                Wanted::Read(path) => !self.read.contains_key(path),
+                Wanted::Include(pattern) => !self.included.contains_key(pattern),
+            })
+            .collect();
+        if !fresh.is_empty() {
+            self.fetch(&fresh);
+        }
+    }
+
+    fn fetch(&mut self, wanted: &[&Wanted]) {
+        let left = MOST_IN_ALL.saturating_sub(self.bytes);
+        if left == 0 {
+            let full = || {
+                Unread::new(
+                    ErrorKind::Limit(Limit::Bytes { size: MOST_IN_ALL }),
+                    "read: more than 8 MiB in all",
+                )
+            };
+            for wanted in wanted {
+                match wanted {
+                    Wanted::Read(path) => drop(self.read.insert(path.clone(), Err(full()))),
+                    Wanted::Include(pattern) => {
+                        let nothing = Included { files: Vec::new(), incomplete: Some(full()) };
+                        self.included.insert(pattern.clone(), nothing);
+                    }
+                }
+            }
+            return;
+        }
+        let mut batch = Batch::new().max_bytes(left).max_entries(MOST_ENTRIES);
+        for wanted in wanted {
+            batch = match wanted {
+                Wanted::Read(path) => {
+                    let read = Operation::Read { max_bytes: MOST_BYTES, offset: 0, prefix: false };
+                    batch.operation(read, path)
+                }
+                Wanted::Include(pattern) => {
+                    let include = Operation::Include {
+                        max_entries: MOST_ENTRIES,
+                        max_bytes: MOST_BYTES,
+                        prefix: false,
+                    };
+                    batch.operation(include, pattern)
+                }
+            };
+        }
+        match self.files.batch(self.process, &batch) {
+            Ok(outcomes) => {
+                for (wanted, outcome) in wanted.iter().zip(outcomes) {
+                    self.take(wanted, outcome);
+                }
+            }
+            Err(error) => {
+                let unread = unread(&error);
+                for wanted in wanted {
+                    match wanted {
+                        Wanted::Read(path) => drop(self.read.insert(path.clone(), Err(unread.clone()))),
+                        Wanted::Include(pattern) => {
+                            let nothing = Included { files: Vec::new(), incomplete: Some(unread.clone()) };
+                            self.included.insert(pattern.clone(), nothing);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, wanted: &Wanted, outcome: portolan_files::Result<Outcome>) {
+        match (wanted, outcome) {
+            (Wanted::Read(path), outcome) => {
+                let content = match outcome {
+                    Ok(Outcome::Content(content)) => Ok(content),
+                    Ok(_) => return,
+                    Err(error) => Err(error),
+                };
+                let content = self.keep(path, content);
+                self.read.insert(path.clone(), content);
+            }
+            (Wanted::Include(pattern), Ok(Outcome::Included(included))) => {
+                let mut files = Vec::new();
+                for file in included.files {
+                    let content = self.keep(&file.path, file.content);
+                    self.read.entry(file.path.clone()).or_insert_with(|| content.clone());
+                    files.push((file.path, content));
+                }
+                let incomplete = included.incomplete.as_ref().map(unread);
+                self.included.insert(pattern.clone(), Included { files, incomplete });
+            }
+            (Wanted::Include(pattern), Err(error)) => {
+                let incomplete = Some(unread(&error)).filter(|unread| !unread.is_missing());
+                self.included.insert(pattern.clone(), Included { files: Vec::new(), incomplete });
+            }
+            _ => {}
+        }
+    }
+
+    fn keep(
+        &mut self,
+        path: &Path,
+        content: portolan_files::Result<portolan_files::Content>,
+    ) -> Result<Arc<[u8]>, Unread> {
+        match content {
+            Ok(content) => {
+                let length = u64::try_from(content.bytes.len()).unwrap_or(u64::MAX);
+                self.bytes = self.bytes.saturating_add(length);
+                let stat = content.stat;
+                let print = Print::There {
+                    device: stat.device,
+                    inode: stat.inode,
+                    size: stat.size,
+                    modified: stat.modified,
+                };
+                self.prints.insert(path.to_owned(), print);
+                Ok(Arc::from(content.bytes))
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::NotFound {
+                    self.prints.insert(path.to_owned(), Print::Missing);
+                }
+                Err(unread(&error))
+            }
+        }
+    }
+}
+
+fn unread(error: &portolan_files::Error) -> Unread {
+    Unread::new(error.kind(), Escaped(error.to_string().as_bytes()).to_string())
+}
+
+impl Source for Inside<'_> {
+    fn read(&mut self, path: &Path) -> Result<Arc<[u8]>, Unread> {
+        if !self.read.contains_key(path) {
+            self.fetch(&[&Wanted::Read(path.to_owned())]);
+        }
+        self.read.get(path).cloned().unwrap_or_else(|| {
+            let path = Escaped(path.as_os_str().as_bytes());
+            Err(Unread::new(ErrorKind::Protocol, format!("read {path}: no answer")))
+        })
+    }
+
+    fn include(&mut self, pattern: &Path) -> Included {
+        if !self.included.contains_key(pattern) {
+            self.fetch(&[&Wanted::Include(pattern.to_owned())]);
+        }
+        self.included.get(pattern).cloned().unwrap_or_default()
+    }
+
+    fn glob(&mut self, pattern: &Path) -> Vec<PathBuf> {
+        let matches = self.files.glob(self.process, pattern, &GlobOptions::default());
+        matches
+            .map(|matches| matches.entries.into_iter().map(|entry| entry.path).collect())
+            .unwrap_or_default()
+    }
+
+    fn kind(&mut self, path: &Path) -> Result<FileKind, Unread> {
+        let outcomes = self.files.batch(self.process, &Batch::new().stat(path)).map_err(|e| unread(&e))?;
+        match outcomes.into_iter().next() {
+            Some(Ok(Outcome::Stat(stat))) => Ok(stat.kind),
+            Some(Err(error)) => Err(unread(&error)),
+            _ => Err(Unread::new(ErrorKind::Protocol, "look at: no answer")),
+        }
+    }
+}
