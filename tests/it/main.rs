@@ -18,6 +18,7 @@
 //! - `impostor`: what the library does with a helper that lies, hangs or dies
 //! - `privileges`: what is said, and what goes on working, when a capability is missing
 //! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
+//! - `services`: real services, what they are and how they are configured
 //! - `watch`: what changes on a host, told as it happens
 //! - `tunnel`: ways in for clients that take no stream: sockets here, threads there
 //! - `runtimes`: containers of every runtime that Debian has, by the words of each
@@ -51,6 +52,7 @@ mod scan;
 mod scratch;
 mod serve;
 mod servers;
+mod services;
 mod tail;
 mod targets;
 mod tunnel;

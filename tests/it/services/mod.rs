@@ -1,0 +1,44 @@
+//! Real services of Debian's packages inside: what is recognised, and what their configurations say.
+
+mod nginx;
+
+use portolan::{Inventory, Service, SurveyOptions, Surveyor};
+use portolan_world::{Container, World};
+
+use crate::inside::{Inside, SOON, files};
+
+/// A world that runs a shell script: of real services, which it starts in the foreground or waits for.
+pub(crate) fn running(script: &str) -> World {
+    World::new("services").command(["sh", "-c", script])
+}
+
+/// The chart of this host.
+pub(crate) fn chart() -> Inventory {
+    portolan_scan::scan(&portolan::ScanOptions::default()).unwrap()
+}
+
+/// The services of a container, as soon as there are any of a kind that listen.
+#[track_caller]
+pub(crate) fn services_of(inside: &Inside, kind: &str) -> Vec<Service> {
+    services_when(&inside.container, |services| {
+        services.iter().any(|service| service.kind == kind && !service.endpoints.is_empty())
+    })
+}
+
+/// The services of a container, once they are as awaited.
+#[track_caller]
+pub(crate) fn services_when(container: &Container, awaited: impl Fn(&[Service]) -> bool) -> Vec<Service> {
+    let start = std::time::Instant::now();
+    loop {
+        let chart = chart();
+        let id = chart.containers.iter().find(|c| c.init.pid == container.pid()).map(|c| c.id.clone());
+        let survey = Surveyor::new(SurveyOptions::default()).survey(&chart, Some(files()));
+        let own = survey.services.into_iter().filter(|s| id.is_some() && s.container == id);
+        let own: Vec<Service> = own.collect();
+        if awaited(&own) {
+            return own;
+        }
+        assert!(start.elapsed() < SOON && container.is_running(), "{own:#?}\nlog: {}", container.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
