@@ -27,7 +27,7 @@ pub(crate) fn inventory(chart: &Inventory, survey: &Survey) -> Value {
         "schema": "portolan.inventory/1",
         "containers": chart.containers.iter().map(container).collect::<Vec<_>>(),
         "listeners": chart.listeners.iter().map(listener).collect::<Vec<_>>(),
-        "services": survey.services.iter().map(service).collect::<Vec<_>>(),
+        "services": survey.services.iter().map(|one| service(one)).collect::<Vec<_>>(),
         "faults": faults.collect::<Vec<_>>(),
         "elapsed_ms": (chart.elapsed.as_secs_f64() * 1e6).round() / 1e3,
     })

@@ -29,6 +29,7 @@
 //! - [`proc_events`]: what starts and ends, told by the kernel
 //! - [`proc_net`]: the listeners of a network namespace from its text files, where the dump cannot be had
 //! - [`sock_diag`]: the listeners of a network namespace, from the kernel's own dump
+//! - [`glance`]: whether a file changed, without ever waiting for its file system
 //! - [`wait`]: waiting for a descriptor, but not past a deadline
 //! - [`exe`]: an executable sealed in memory, and how it is started
 //! - [`privilege`]: capabilities, and which one is missing
@@ -39,6 +40,7 @@
 
 pub mod error;
 pub mod exe;
+pub mod glance;
 mod lines;
 pub mod namespace;
 pub mod netns;

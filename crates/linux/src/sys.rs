@@ -52,6 +52,21 @@ pub(crate) fn namespace_type(namespace: BorrowedFd<'_>) -> io::Result<libc::c_in
     if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
 }
 
+/// `statx(2)` of an opened file, by what the kernel knows already: no server of a FUSE or network file system is asked
+/// (`AT_STATX_DONT_SYNC`).
+pub(crate) fn statx_known(file: BorrowedFd<'_>) -> io::Result<libc::statx> {
+    let mut stat = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    let mask = libc::STATX_BASIC_STATS;
+    // SAFETY: the descriptor is borrowed, hence open; the path is empty and ended; the kernel writes one struct.
+    let r = unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), flags, mask, stat.as_mut_ptr()) };
+    if r < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: all bytes were zero before the kernel wrote, which is a valid struct of integers.
+    Ok(unsafe { stat.assume_init() })
+}
+
 /// `socket(AF_NETLINK, ..., NETLINK_CONNECTOR)`, non-blocking and close-on-exec (`netlink(7)`); `nix` does not know
 /// the protocol.
 pub(crate) fn connector_socket() -> io::Result<OwnedFd> {

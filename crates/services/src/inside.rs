@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use portolan_files::{Batch, Files, GlobOptions, Operation, Outcome};
 use portolan_linux::error::{Escaped, FileKind, Limit};
 use portolan_linux::{ErrorKind, Process};
 
 use crate::config::Wanted;
+use crate::prints::Prints;
 use crate::source::{Included, Source, Unread};
 
 /// The files that a process sees. Each is read once.
@@ -20,17 +20,7 @@ pub(crate) struct Inside<'a> {
     read: HashMap<PathBuf, Result<Arc<[u8]>, Unread>>,
     included: HashMap<PathBuf, Included>,
     bytes: u64,
-    /// What was looked at, so that it can be known later whether it changed.
-    pub(crate) prints: HashMap<PathBuf, Print>,
-}
-
-/// What changes when a file does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Print {
-    /// It was not there.
-    Missing,
-    /// It was there.
-    There { device: u64, inode: u64, size: u64, modified: SystemTime },
+    prints: Prints,
 }
 
 /// One file.
@@ -48,7 +38,7 @@ impl<'a> Inside<'a> {
             read: HashMap::new(),
             included: HashMap::new(),
             bytes: 0,
-            prints: HashMap::new(),
+            prints: Prints::default(),
         }
     }
 
@@ -64,6 +54,11 @@ impl<'a> Inside<'a> {
         if !fresh.is_empty() {
             self.fetch(&fresh);
         }
+    }
+
+    /// What was looked at, so that it can be known later whether it changed.
+    pub(crate) fn into_prints(self) -> Prints {
+        self.prints
     }
 
     fn fetch(&mut self, wanted: &[&Wanted]) {
@@ -103,10 +98,32 @@ impl<'a> Inside<'a> {
                 }
             };
         }
+        // A file that comes or goes changes its directory.
+        let mut directories: Vec<PathBuf> = Vec::new();
+        for wanted in wanted {
+            if let Wanted::Include(pattern) = wanted
+                && let Some(directory) = fixed_part(pattern)
+                && !self.prints.has(directory)
+                && !directories.iter().any(|known| known == directory)
+            {
+                directories.push(directory.to_owned());
+                batch = batch.stat(directory);
+            }
+        }
         match self.files.batch(self.process, &batch) {
             Ok(outcomes) => {
-                for (wanted, outcome) in wanted.iter().zip(outcomes) {
+                let mut outcomes = outcomes.into_iter();
+                for (wanted, outcome) in wanted.iter().zip(&mut outcomes) {
                     self.take(wanted, outcome);
+                }
+                for (directory, outcome) in directories.iter().zip(outcomes) {
+                    match outcome {
+                        Ok(Outcome::Stat(stat)) => self.prints.note(directory, Some(&stat)),
+                        Err(error) if error.kind() == ErrorKind::NotFound => {
+                            self.prints.note(directory, None);
+                        }
+                        _ => {}
+                    }
                 }
             }
             Err(error) => {
@@ -163,23 +180,23 @@ impl<'a> Inside<'a> {
                 let length = u64::try_from(content.bytes.len()).unwrap_or(u64::MAX);
                 self.bytes = self.bytes.saturating_add(length);
                 let stat = content.stat;
-                let print = Print::There {
-                    device: stat.device,
-                    inode: stat.inode,
-                    size: stat.size,
-                    modified: stat.modified,
-                };
-                self.prints.insert(path.to_owned(), print);
+                self.prints.note(path, Some(&stat));
                 Ok(Arc::from(content.bytes))
             }
             Err(error) => {
                 if error.kind() == ErrorKind::NotFound {
-                    self.prints.insert(path.to_owned(), Print::Missing);
+                    self.prints.note(path, None);
                 }
                 Err(unread(&error))
             }
         }
     }
+}
+
+/// The directory before a pattern's first wildcard.
+fn fixed_part(pattern: &Path) -> Option<&Path> {
+    let wild = |path: &&Path| path.as_os_str().as_bytes().iter().any(|byte| b"*?[".contains(byte));
+    pattern.ancestors().skip(1).find(|path| !wild(path))
 }
 
 fn unread(error: &portolan_files::Error) -> Unread {
@@ -206,6 +223,9 @@ impl Source for Inside<'_> {
 
     fn glob(&mut self, pattern: &Path) -> Vec<PathBuf> {
         let matches = self.files.glob(self.process, pattern, &GlobOptions::default());
+        if let Some(directory) = fixed_part(pattern) {
+            let _ = self.kind(directory);
+        }
         matches
             .map(|matches| matches.entries.into_iter().map(|entry| entry.path).collect())
             .unwrap_or_default()
@@ -214,7 +234,10 @@ impl Source for Inside<'_> {
     fn kind(&mut self, path: &Path) -> Result<FileKind, Unread> {
         let outcomes = self.files.batch(self.process, &Batch::new().stat(path)).map_err(|e| unread(&e))?;
         match outcomes.into_iter().next() {
-            Some(Ok(Outcome::Stat(stat))) => Ok(stat.kind),
+            Some(Ok(Outcome::Stat(stat))) => {
+                self.prints.note(path, Some(&stat));
+                Ok(stat.kind)
+            }
             Some(Err(error)) => Err(unread(&error)),
             _ => Err(Unread::new(ErrorKind::Protocol, "look at: no answer")),
         }

@@ -27,7 +27,8 @@
 //! - [`survey`]: the whole; [`service`], [`configuration`]: the answer
 //! - [`rules`]: what makes a process a service; `recognise`: how they are applied, and processes joined into services
 //! - [`launch`]: how a process was started
-//! - `config`: a reader for each service's configuration; [`source`]: what they read from; `inside`: a container's files
+//! - `config`: a reader for each service's configuration; [`source`]: what they read from; `inside`: a container's files;
+//!   `prints`: whether they changed
 //! - `endpoint`: where it is reached
 //! - [`logs`]: where services and containers log
 #![forbid(unsafe_code)]
@@ -41,6 +42,7 @@ pub mod launch;
 pub mod logs;
 #[cfg(test)]
 mod memory;
+mod prints;
 mod recognise;
 pub mod rules;
 pub mod service;

@@ -34,7 +34,7 @@ pub(crate) fn services_when(container: &Container, awaited: impl Fn(&[Service]) 
         let id = chart.containers.iter().find(|c| c.init.pid == container.pid()).map(|c| c.id.clone());
         let survey = Surveyor::new(SurveyOptions::default()).survey(&chart, Some(files()));
         let own = survey.services.into_iter().filter(|s| id.is_some() && s.container == id);
-        let own: Vec<Service> = own.collect();
+        let own: Vec<Service> = own.map(|service| (*service).clone()).collect();
         if awaited(&own) {
             return own;
         }

@@ -1,6 +1,7 @@
 //! Processes into services: a master and its workers are one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use portolan_linux::ProcessId;
 use portolan_scan::Member;
@@ -16,7 +17,10 @@ pub(crate) struct Group<'a> {
 }
 
 /// Joins processes of one kind that descend from each other, within a container.
-pub(crate) fn join<'a>(members: &'a [Member], verdicts: &'a HashMap<ProcessId, Verdict>) -> Vec<Group<'a>> {
+pub(crate) fn join<'a>(
+    members: &'a [Member],
+    verdicts: &'a HashMap<ProcessId, Arc<Verdict>>,
+) -> Vec<Group<'a>> {
     let by_pid: HashMap<i32, &Member> = members.iter().map(|member| (member.id.pid, member)).collect();
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places: HashMap<ProcessId, usize> = HashMap::new();

@@ -1,0 +1,81 @@
+//! A service as it grows.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use portolan_linux::error::Escaped;
+use portolan_scan::Listener;
+
+use super::scene::Scene;
+use super::view::View;
+use crate::config::{self, Reader};
+use crate::configuration::Configuration;
+use crate::endpoint;
+use crate::launch::Launch;
+use crate::recognise::group::Group;
+use crate::service::{Confidence, LogFile, Service};
+
+/// A service as it grows.
+pub(super) struct Draft<'a> {
+    pub(super) shape: u64,
+    pub(super) view: View,
+    pub(super) group: Group<'a>,
+    pub(super) launch: Launch,
+    pub(super) reader: Option<&'static Reader>,
+    pub(super) configuration: Configuration,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn of(group: Group<'a>, shape: u64, view: View, launch: Launch) -> Self {
+        let rule = &group.verdict.rule;
+        let reader = config::reader(rule.reader.as_deref().unwrap_or(&rule.kind));
+        Self { shape, view, group, launch, reader, configuration: Configuration::default() }
+    }
+
+    pub(super) fn finish(self, scene: &Scene<'_>) -> Service {
+        let Self { group, configuration, .. } = self;
+        let rule = &group.verdict.rule;
+        let container = group.first.container.and_then(|init| scene.containers.get(&init));
+        let listeners: Vec<&Listener> =
+            group.members.iter().flat_map(|member| scene.listeners_of(member.id)).collect();
+        let mut evidence = group.verdict.evidence.clone();
+        let mut confidence = group.verdict.confidence;
+        if let Some(port) = listeners.iter().filter_map(|l| l.port()).find(|port| rule.ports.contains(port)) {
+            evidence.push(format!("it listens on {port}, as {} does", rule.title));
+            confidence = raised(confidence);
+        }
+        if let Some(file) = configuration.files.first() {
+            evidence.push(format!("its configuration is {}", Escaped(file.path.as_os_str().as_bytes())));
+            confidence = raised(confidence);
+        }
+        let logs = configuration.logs.iter().map(|log| LogFile {
+            path: log.path.clone(),
+            purpose: log.purpose,
+            format: log.format.clone(),
+            host_path: None,
+            open: false,
+        });
+        let mut processes: Vec<i32> = group.members.iter().map(|member| member.id.pid).collect();
+        processes.sort_unstable();
+        Service {
+            kind: rule.kind.clone(),
+            aliases: rule.aliases.clone(),
+            category: rule.category.clone(),
+            name: group.verdict.name.clone(),
+            container: container.map(|container| container.id.clone()),
+            process: group.first.id,
+            processes,
+            netns: listeners.first().map_or(group.first.net, |listener| listener.netns),
+            version: None,
+            endpoints: endpoint::of(&listeners, &configuration, &rule.ports),
+            logs: logs.collect(),
+            configuration,
+            evidence,
+            confidence,
+        }
+    }
+}
+
+/// A program that something else agrees with; what proves nothing by itself does not become certain by it.
+fn raised(confidence: Confidence) -> Confidence {
+    if confidence == Confidence::Low { Confidence::Low } else { Confidence::High }
+}

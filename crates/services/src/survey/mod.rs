@@ -1,0 +1,256 @@
+//! What runs on a host: the chart's processes and listeners, joined with rules, configurations and logs.
+//!
+//! - `scene`: the chart, by what is asked of it; `view`: whose files a service sees
+//! - `draft`: a service as it grows; `keep`: services of which nothing changed
+
+mod draft;
+mod keep;
+mod scene;
+mod view;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portolan_files::Files;
+use portolan_linux::error::{Escaped, Feature};
+use portolan_linux::{ErrorKind, Process, ProcessId};
+use portolan_scan::Inventory;
+
+use crate::inside::Inside;
+use crate::launch::Launch;
+use crate::prints::Prints;
+use crate::recognise::{Facts, Recogniser, Verdict, group};
+use crate::rules::Rules;
+use crate::service::Service;
+use draft::Draft;
+use keep::Kept;
+use scene::Scene;
+use view::View;
+
+/// How services are surveyed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SurveyOptions {
+    /// What is recognised.
+    pub rules: Rules,
+    /// Whether configurations are read.
+    pub configurations: bool,
+    /// After how long a service of which nothing changed is looked at as a whole again; five minutes by default. What
+    /// cannot be seen from outside is noticed then: a log that was opened, a file that came into a directory below
+    /// the one that a pattern begins with.
+    pub refresh: Duration,
+}
+
+impl Default for SurveyOptions {
+    fn default() -> Self {
+        Self { rules: Rules::built_in(), configurations: true, refresh: Duration::from_secs(300) }
+    }
+}
+
+/// The services of a host at one moment.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Survey {
+    /// By container and kind; the host's own last. One of which nothing changed is the same value as before.
+    pub services: Vec<Arc<Service>>,
+    /// What could not be looked at.
+    pub faults: Vec<SurveyFault>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Something that a survey could not look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SurveyFault {
+    /// Of what kind.
+    pub kind: ErrorKind,
+    /// The process that it was about; 0 for none.
+    pub pid: i32,
+    /// What was tried, and why it failed; escaped.
+    pub message: String,
+}
+
+impl fmt::Display for SurveyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Surveys a host again and again, and keeps what did not change.
+///
+/// # Example
+/// ```no_run
+/// use portolan_services::{SurveyOptions, Surveyor};
+///
+/// let files = portolan_files::Files::new()?;
+/// let mut surveyor = Surveyor::new(SurveyOptions::default());
+/// let chart = portolan_scan::scan(&portolan_scan::ScanOptions::default())?;
+/// for service in surveyor.survey(&chart, Some(&files)).services {
+///     println!("{} in {:?}", service.kind, service.container);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Surveyor {
+    recogniser: Recogniser,
+    options: SurveyOptions,
+    known: HashMap<ProcessId, Known>,
+    kept: Kept,
+}
+
+/// What is known of a process.
+#[derive(Debug)]
+struct Known {
+    /// [`Member::arguments`], which another program has elsewhere.
+    arguments: u64,
+    name: Vec<u8>,
+    launch: Launch,
+    ports: Vec<u16>,
+    verdict: Option<Arc<Verdict>>,
+}
+
+impl Surveyor {
+    /// Nothing has been looked at yet.
+    #[must_use]
+    pub fn new(options: SurveyOptions) -> Self {
+        Self {
+            recogniser: Recogniser::new(&options.rules),
+            options,
+            known: HashMap::new(),
+            kept: Kept::default(),
+        }
+    }
+
+    /// Says what runs on the host of this chart. Without `files`, nothing is read inside of containers.
+    pub fn survey(&mut self, chart: &Inventory, files: Option<&Files>) -> Survey {
+        let start = Instant::now();
+        let mut survey = Survey::default();
+        if files.is_none() && self.options.configurations {
+            let message = "read configurations: there is no helper".to_owned();
+            survey.faults.push(SurveyFault {
+                kind: ErrorKind::Unsupported(Feature::Helper),
+                pid: 0,
+                message,
+            });
+        }
+        let scene = Scene::of(chart);
+        self.look(chart, &scene);
+        let verdicts = self.verdicts(chart, &scene);
+        let groups = group::join(&chart.processes, &verdicts);
+        self.kept.begin(start);
+        let mut views: HashMap<View, Vec<usize>> = HashMap::new();
+        let mut drafts: Vec<Draft<'_>> = Vec::new();
+        for group in groups.into_iter().filter(|group| scene.matters(group)) {
+            let shape = self.kept.shape(&group, &scene);
+            if let Some(service) = self.kept.find(group.first.id, shape, files) {
+                survey.services.push(service);
+                continue;
+            }
+            let Some(known) = self.known.get(&group.first.id) else { continue };
+            let Ok(process) = Process::reopen(group.first.id) else { continue };
+            let launch = known.launch.clone().with_surroundings(&process);
+            let view = view::of(&group, &launch, &scene);
+            views.entry(view.clone()).or_default().push(drafts.len());
+            drafts.push(Draft::of(group, shape, view, launch));
+        }
+        if let Some(files) = files.filter(|_| self.options.configurations) {
+            for (view, places) in &views {
+                if let Some(prints) = read(files, view, places, &mut drafts, &mut survey.faults) {
+                    self.kept.learn(view, prints);
+                }
+            }
+        }
+        for draft in drafts {
+            let (id, shape, view) = (draft.group.first.id, draft.shape, draft.view.clone());
+            let service = Arc::new(draft.finish(&scene));
+            self.kept.keep(id, shape, view, &service, self.options.refresh);
+            survey.services.push(service);
+        }
+        self.kept.end();
+        survey.services.sort_by(|a, b| {
+            let key = |s: &Service| (s.container.is_none(), s.container.clone(), s.kind.clone(), s.process);
+            key(a).cmp(&key(b))
+        });
+        survey.elapsed = start.elapsed();
+        survey
+    }
+
+    /// Looks at the processes that are new, or that execute another program now.
+    fn look(&mut self, chart: &Inventory, scene: &Scene<'_>) {
+        let there: HashSet<ProcessId> = chart.processes.iter().map(|member| member.id).collect();
+        self.known.retain(|id, _| there.contains(id));
+        for member in &chart.processes {
+            let ports = scene.ports(member);
+            if let Some(known) = self.known.get_mut(&member.id)
+                && known.arguments == member.arguments
+                && known.name == member.name()
+            {
+                if known.ports != ports {
+                    let facts = Facts { launch: &known.launch, ports: &ports };
+                    known.verdict = self.recogniser.judge(&facts).map(Arc::new);
+                    known.ports = ports;
+                }
+                continue;
+            }
+            let Ok(process) = Process::reopen(member.id) else { continue };
+            let launch = Launch::of(&process);
+            let verdict = self.recogniser.judge(&Facts { launch: &launch, ports: &ports }).map(Arc::new);
+            let (arguments, name) = (member.arguments, member.name().to_vec());
+            self.known.insert(member.id, Known { arguments, name, launch, ports, verdict });
+        }
+    }
+
+    /// What each process is; one that listens and that no rule knows is unknown.
+    fn verdicts(&self, chart: &Inventory, scene: &Scene<'_>) -> HashMap<ProcessId, Arc<Verdict>> {
+        let mut verdicts = HashMap::new();
+        for member in &chart.processes {
+            let Some(known) = self.known.get(&member.id) else { continue };
+            let verdict = known.verdict.clone().or_else(|| {
+                let listens = scene.listeners_of(member.id).any(|l| l.port().is_some());
+                let facts = Facts { launch: &known.launch, ports: &known.ports };
+                listens.then(|| Arc::new(self.recogniser.unknown(&facts)))
+            });
+            if let Some(verdict) = verdict {
+                verdicts.insert(member.id, verdict);
+            }
+        }
+        verdicts
+    }
+}
+
+/// Reads the configurations of the services that see the same files.
+fn read(
+    files: &Files,
+    view: &View,
+    places: &[usize],
+    drafts: &mut [Draft<'_>],
+    faults: &mut Vec<SurveyFault>,
+) -> Option<Prints> {
+    let process = match Process::reopen(view.process) {
+        Ok(process) => process,
+        Err(error) => {
+            let message = Escaped(error.to_string().as_bytes()).to_string();
+            faults.push(SurveyFault { kind: error.kind(), pid: view.process.pid, message });
+            return None;
+        }
+    };
+    let mut inside = Inside::new(files, &process);
+    let with_reader = |place: &usize| Some((drafts.get(*place)?, drafts.get(*place)?.reader?));
+    let wanted: Vec<_> = places
+        .iter()
+        .filter_map(with_reader)
+        .flat_map(|(draft, reader)| (reader.foresee)(&draft.launch))
+        .collect();
+    inside.foresee(&wanted);
+    for place in places {
+        if let Some(draft) = drafts.get_mut(*place)
+            && let Some(reader) = draft.reader
+        {
+            draft.configuration = (reader.read)(&draft.launch, &mut inside);
+        }
+    }
+    Some(inside.into_prints())
+}

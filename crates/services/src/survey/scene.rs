@@ -1,0 +1,48 @@
+//! A chart, by what is asked of it.
+
+use std::collections::HashMap;
+
+use portolan_linux::ProcessId;
+use portolan_scan::{Container, Inventory, Listener, Member};
+
+use crate::recognise::group::Group;
+
+/// The chart, by what is asked of it.
+pub(super) struct Scene<'a> {
+    pub(super) containers: HashMap<ProcessId, &'a Container>,
+    pub(super) members: HashMap<i32, &'a Member>,
+    listeners: HashMap<ProcessId, Vec<&'a Listener>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn of(chart: &'a Inventory) -> Self {
+        let mut listeners: HashMap<ProcessId, Vec<&Listener>> = HashMap::new();
+        for listener in &chart.listeners {
+            if let Some(owner) = listener.owner {
+                listeners.entry(owner).or_default().push(listener);
+            }
+        }
+        Self {
+            containers: chart.containers.iter().map(|c| (c.init, c)).collect(),
+            members: chart.processes.iter().map(|m| (m.id.pid, m)).collect(),
+            listeners,
+        }
+    }
+
+    pub(super) fn listeners_of(&self, process: ProcessId) -> impl Iterator<Item = &'a Listener> {
+        self.listeners.get(&process).into_iter().flatten().copied()
+    }
+
+    pub(super) fn ports(&self, member: &Member) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.listeners_of(member.id).filter_map(Listener::port).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// A program that no rule knows by itself is a service if it listens, or if a container is there for it.
+    pub(super) fn matters(&self, group: &Group<'_>) -> bool {
+        let listens = || group.members.iter().any(|member| self.listeners_of(member.id).next().is_some());
+        !group.verdict.rule.runtime || listens() || group.first.container == Some(group.first.id)
+    }
+}
