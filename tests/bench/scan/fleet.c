@@ -1,13 +1,15 @@
 /* Many small containers, to be measured on: each has its own network, mount, pid and UTS namespaces, a loopback that
  * is up, and two listeners, 127.0.0.1 and dual-stack [::].
  *
- *   fleet [-c CONNECTIONS] [-o] [-p PROCESSES] [-u] [-g DIRECTORY] COUNT
+ *   fleet [-c CONNECTIONS] [-o] [-p PROCESSES] [-u] [-g DIRECTORY] [-i IMAGE] COUNT
  *
  * -c  this many established connections in each (both ends are inside, so twice as many sockets)
  * -o  they are held by another process than the one that listens
  * -p  this many processes more in each, without sockets
  * -u  each listens on ports that no other one has
  * -g  each in a cgroup of its own in this directory of cgroup2, named as Docker's systemd driver names them
+ * -i  each has a root of its own, an overlay over this directory, and runs the services of IMAGE/services: a command in
+ *     each line, the number of its processes first
  *
  * Prints "ready" once all of them listen, and ends with all of them when its standard input ends. Should it be killed
  * instead, the kernel ends them (PR_SET_PDEATHSIG on the first process of each pid namespace); then only the cgroups
@@ -25,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -39,7 +42,8 @@ enum { LOOPBACK_PORT = 6379, ALL_PORT = 8080, FIRST_UNIQUE_PORT = 10000, BACKLOG
 enum { ALIVE = 0, READY = 3, FIRST_OF_FLEET = 4 };
 
 static int connections, processes, elsewhere, unique;
-static const char *cgroups;
+static const char *cgroups, *image;
+static int per_image;
 
 static int check(int result, const char *what) {
     if (result < 0) {
@@ -95,12 +99,47 @@ static void start_more(int with_connections, const int listeners[2], const struc
     up();
 }
 
+/* The fleet's own upper layers lie in a file system of memory, which ends with the last of its mounts. */
+static void own_root(int number) {
+    char upper[4096], work[4096], root[4096], options[16384];
+    snprintf(upper, sizeof upper, "%s.layers/%d-upper", image, number);
+    snprintf(work, sizeof work, "%s.layers/%d-work", image, number);
+    snprintf(root, sizeof root, "%s.layers/%d", image, number);
+    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s", image, upper, work);
+    check(mkdir(upper, 0755), upper);
+    check(mkdir(work, 0755), work);
+    check(mkdir(root, 0755), root);
+    check(mount("overlay", root, "overlay", 0, options), options);
+    check(chdir(root), root);
+    check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+    check(umount2(".", MNT_DETACH), "umount");
+}
+
+static void run_services(void) {
+    FILE *list = fopen("/services", "r");
+    check(list ? 0 : -1, "/services");
+    for (char line[4096]; fgets(line, sizeof line, list);) {
+        char *words[64], *word = strtok(line, " \n");
+        int count = 0;
+        for (; (word = strtok(0, " \n")) && count < 63; count++) words[count] = word;
+        words[count] = 0;
+        if (count == 0 || check(fork(), "fork") != 0) continue;
+        check(execv(words[0], words), words[0]);
+    }
+    fclose(list);
+}
+
 static void container(int number) {
     check(syscall(SYS_close_range, FIRST_OF_FLEET, ~0U, 0), "close_range");
     end_with_fleet();
     char name[32];
     check(sethostname(name, snprintf(name, sizeof name, "fleet-%d", number)), "sethostname");
     loopback_up();
+    if (image) {
+        own_root(number);
+        run_services();
+        up();
+    }
     int own = FIRST_UNIQUE_PORT + 2 * number;
     struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = htons(unique ? own : LOOPBACK_PORT)};
     loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -165,12 +204,13 @@ static int count_ready(int pipe, int wanted) {
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "c:op:ug:")) != -1;) switch (option) {
+    for (int option; (option = getopt(argc, argv, "c:op:ug:i:")) != -1;) switch (option) {
         case 'c': connections = atoi(optarg); break;
         case 'o': elsewhere = 1; break;
         case 'p': processes = atoi(optarg); break;
         case 'u': unique = 1; break;
         case 'g': cgroups = optarg; break;
+        case 'i': image = optarg; break;
         default: return 2;
         }
     if (optind != argc - 1) return 2;
@@ -191,10 +231,23 @@ int main(int argc, char **argv) {
     check(dup2(null, 1), "dup2");
     close(ready[1]);
 
+    if (image) {
+        char path[4096];
+        check(unshare(CLONE_NEWNS), "unshare");
+        check(mount(0, "/", 0, MS_REC | MS_PRIVATE, 0), "private mounts");
+        snprintf(path, sizeof path, "%s.layers", image);
+        check(mkdir(path, 0755), path);
+        check(mount("tmpfs", path, "tmpfs", 0, 0), path);
+        snprintf(path, sizeof path, "%s/services", image);
+        FILE *list = fopen(path, "r");
+        check(list ? 0 : -1, path);
+        for (char line[4096]; fgets(line, sizeof line, list);) per_image += atoi(line);
+        fclose(list);
+    }
     pid_t *pids = calloc(count, sizeof *pids);
     for (int i = 0; i < count; i++) pids[i] = start(i);
     close(READY);
-    int wanted = count * (1 + processes + elsewhere), got = count_ready(ready[0], wanted);
+    int wanted = count * (1 + processes + elsewhere + per_image), got = count_ready(ready[0], wanted);
     if (got == wanted) {
         check(write(output, "ready\n", 6), "write");
         char byte;

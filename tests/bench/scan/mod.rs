@@ -13,7 +13,7 @@
 
 mod child;
 mod peer;
-mod programs;
+pub(crate) mod programs;
 mod rows;
 mod watch;
 
@@ -21,10 +21,15 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::Budget;
+use crate::{Budget, services};
 
 pub(crate) fn budgets() -> Vec<Budget> {
-    alone()
+    alone("--scan-rows")
+}
+
+/// What is known of the services, which takes the same fleet.
+pub(crate) fn service_budgets() -> Vec<Budget> {
+    alone("--service-rows")
 }
 
 pub(crate) fn watch_budgets() -> Vec<Budget> {
@@ -32,12 +37,11 @@ pub(crate) fn watch_budgets() -> Vec<Budget> {
 }
 
 /// The rows of the process that is alone.
-fn alone() -> Vec<Budget> {
+fn alone(rows: &str) -> Vec<Budget> {
     let mut unshare = Command::new("unshare");
     unshare.args(["--fork", "--kill-child", "--pid", "--net", "--mount-proc", "--"]);
     let exe = std::env::current_exe().unwrap();
-    let mut alone =
-        unshare.arg(exe).arg("--scan-rows").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut alone = unshare.arg(exe).arg(rows).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut text = String::new();
     alone.stdout.as_mut().unwrap().read_to_string(&mut text).unwrap();
     // Not `wait_with_output`: that closes its input first, which ends it.
@@ -68,19 +72,21 @@ fn parse(line: &str) -> Budget {
 pub(crate) fn is_child(arguments: &[String]) -> bool {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[1..] {
-        ["--scan-rows"] => {
+        [which @ ("--scan-rows" | "--service-rows")] => {
             // When the process that reads the rows is gone, so is its end of our input; and with process 1 of a pid
             // namespace ends all that is in it.
             std::thread::spawn(|| {
                 let _ = std::io::stdin().read(&mut [0]);
                 std::process::exit(1);
             });
-            for row in rows::all() {
+            let rows = if which == "--scan-rows" { rows::all() } else { services::rows() };
+            for row in rows {
                 println!("{}", line(&row));
             }
         }
         ["--scan-once"] => child::once(),
         ["--watch", seconds] => child::watch(Duration::from_secs(seconds.parse().unwrap())),
+        ["--survey-rounds", what, later] => services::rounds(what, later.parse().unwrap()),
         ["--rescan", rounds] => child::again(rounds.parse().unwrap()),
         _ => return false,
     }

@@ -73,8 +73,12 @@ impl Programs {
 }
 
 fn compile(name: &str) -> PathBuf {
-    let source =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/scan").join(name).with_extension("c");
+    compile_at(&format!("tests/bench/scan/{name}.c"), name)
+}
+
+/// A static program.
+pub(crate) fn compile_at(source: &str, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}"));
     let built = Command::new("cc").args(["-O2", "-static", "-o"]).arg(&program).arg(source).status().unwrap();
     assert!(built.success(), "cc: {built}");
