@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use portolan_files::Files;
 use portolan_linux::error::{Escaped, Feature};
 use portolan_linux::{ErrorKind, Process, ProcessId};
-use portolan_scan::Inventory;
+use portolan_scan::{Inventory, Member};
 
 use crate::inside::Inside;
 use crate::launch::Launch;
@@ -107,7 +107,7 @@ struct Known {
     /// [`Member::arguments`], which another program has elsewhere.
     arguments: u64,
     name: Vec<u8>,
-    launch: Launch,
+    launch: Arc<Launch>,
     ports: Vec<u16>,
     verdict: Option<Arc<Verdict>>,
 }
@@ -151,7 +151,7 @@ impl Surveyor {
             }
             let Some(known) = self.known.get(&group.first.id) else { continue };
             let Ok(process) = Process::reopen(group.first.id) else { continue };
-            let launch = known.launch.clone().with_surroundings(&process);
+            let launch = Launch::clone(&known.launch).with_surroundings(&process);
             let view = view::of(&group, &launch, &scene);
             views.entry(view.clone()).or_default().push(drafts.len());
             drafts.push(Draft::of(group, shape, view, launch));
@@ -195,12 +195,31 @@ impl Surveyor {
                 }
                 continue;
             }
-            let Ok(process) = Process::reopen(member.id) else { continue };
-            let launch = Launch::of(&process);
-            let verdict = self.recogniser.judge(&Facts { launch: &launch, ports: &ports }).map(Arc::new);
             let (arguments, name) = (member.arguments, member.name().to_vec());
+            if let Some(parent) =
+                self.forked(member, scene).filter(|parent| parent.ports == ports || ports.is_empty())
+            {
+                let (launch, verdict) = (Arc::clone(&parent.launch), parent.verdict.clone());
+                self.known.insert(member.id, Known { arguments, name, launch, ports, verdict });
+                continue;
+            }
+            let Ok(process) = Process::reopen(member.id) else { continue };
+            let launch = Arc::new(Launch::of(&process));
+            let verdict = self.recogniser.judge(&Facts { launch: &launch, ports: &ports }).map(Arc::new);
             self.known.insert(member.id, Known { arguments, name, launch, ports, verdict });
         }
+    }
+
+    /// The parent of a process that executes what its parent does, because it was forked and executed nothing since: the
+    /// arguments of both lie where they were put at random for the parent.
+    fn forked(&self, member: &Member, scene: &Scene<'_>) -> Option<&Known> {
+        let parent = scene.members.get(&member.parent)?;
+        let known = self.known.get(&parent.id)?;
+        let same = member.arguments != 0
+            && member.arguments == known.arguments
+            && member.container == parent.container
+            && parent.id.start_time <= member.id.start_time;
+        same.then_some(known)
     }
 
     /// What each process is; one that listens and that no rule knows is unknown.
