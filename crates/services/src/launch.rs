@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use portolan_linux::Process;
+use portolan_linux::{ErrorKind, Process};
 
 /// How a process was started. Program, directory and root are the kernel's word; arguments and variables lie in the
 /// process's own memory, and can have been rewritten.
@@ -24,6 +24,8 @@ pub struct Launch {
     pub root: PathBuf,
     /// The effective user, as a number of the host.
     pub user: u32,
+    /// Why the program could not be read, if it could not.
+    pub(crate) unreadable: Option<ErrorKind>,
     /// Variables, each ended by NUL: secrets are among them.
     environment: Vec<u8>,
 }
@@ -39,9 +41,11 @@ impl Launch {
     /// Reads the program and the arguments of a process; what cannot be read is empty.
     #[must_use]
     pub fn of(process: &Process) -> Self {
-        let (program, deleted) = undeleted(process.program().unwrap_or_default());
+        let program = process.program();
+        let unreadable = program.as_ref().err().map(portolan_linux::Error::kind);
+        let (program, deleted) = undeleted(program.unwrap_or_default());
         let line = process.whole_command_line().unwrap_or_default();
-        Self { program, deleted, arguments: arguments(&line), ..Self::default() }
+        Self { program, deleted, arguments: arguments(&line), unreadable, ..Self::default() }
     }
 
     /// The same with directory, root, user and variables, which readers of configurations need.

@@ -138,6 +138,7 @@ impl Surveyor {
         }
         let scene = Scene::of(chart);
         self.look(chart, &scene);
+        survey.faults.extend(self.unreadable());
         let verdicts = self.verdicts(chart, &scene);
         let groups = group::join(&chart.processes, &verdicts);
         self.kept.begin(start);
@@ -220,6 +221,23 @@ impl Surveyor {
             && member.container == parent.container
             && parent.id.start_time <= member.id.start_time;
         same.then_some(known)
+    }
+
+    /// The processes whose program could not be read; those that ended meanwhile are none.
+    fn unreadable(&self) -> Option<SurveyFault> {
+        let of = |known: &Known| known.launch.unreadable.filter(|kind| *kind != ErrorKind::TargetGone);
+        let mut all = self.known.iter().filter_map(|(id, known)| Some((id.pid, of(known)?)));
+        let first = all.next()?;
+        let (mut pid, mut kind, mut others) = (first.0, first.1, 0_usize);
+        for (other, its_kind) in all {
+            others = others.saturating_add(1);
+            if other < pid {
+                (pid, kind) = (other, its_kind);
+            }
+        }
+        let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+        let message = format!("read the program of pid {pid}{more}: {kind}");
+        Some(SurveyFault { kind, pid, message })
     }
 
     /// What each process is; one that listens and that no rule knows is unknown.
