@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use portolan_files::{Batch, Files, GlobOptions, Operation, Outcome};
 use portolan_linux::error::{Escaped, FileKind, Limit};
@@ -19,10 +20,17 @@ pub(crate) struct Inside<'a> {
     process: &'a Process,
     read: HashMap<PathBuf, Result<Arc<[u8]>, Unread>>,
     included: HashMap<PathBuf, Included>,
+    looked: HashMap<PathBuf, Result<FileKind, Unread>>,
     bytes: u64,
+    /// Why nothing more is asked for.
+    broken: Option<Unread>,
     prints: Prints,
 }
 
+/// So long is waited for one request.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// So much is asked for in one request.
+const AT_ONCE: usize = 400;
 /// One file.
 const MOST_BYTES: u64 = 1024 * 1024;
 /// All files of a container.
@@ -37,7 +45,9 @@ impl<'a> Inside<'a> {
             process,
             read: HashMap::new(),
             included: HashMap::new(),
+            looked: HashMap::new(),
             bytes: 0,
+            broken: None,
             prints: Prints::default(),
         }
     }
@@ -49,6 +59,7 @@ impl<'a> Inside<'a> {
             .filter(|wanted| match wanted {
                 Wanted::Read(path) => !self.read.contains_key(path),
                 Wanted::Include(pattern) => !self.included.contains_key(pattern),
+                Wanted::Look(path) => !self.looked.contains_key(path),
             })
             .collect();
         if !fresh.is_empty() {
@@ -62,26 +73,23 @@ impl<'a> Inside<'a> {
     }
 
     fn fetch(&mut self, wanted: &[&Wanted]) {
+        for wanted in wanted.chunks(AT_ONCE) {
+            self.fetch_at_once(wanted);
+        }
+    }
+
+    fn fetch_at_once(&mut self, wanted: &[&Wanted]) {
         let left = MOST_IN_ALL.saturating_sub(self.bytes);
         if left == 0 {
-            let full = || {
-                Unread::new(
-                    ErrorKind::Limit(Limit::Bytes { size: MOST_IN_ALL }),
-                    "read: more than 8 MiB in all",
-                )
-            };
-            for wanted in wanted {
-                match wanted {
-                    Wanted::Read(path) => drop(self.read.insert(path.clone(), Err(full()))),
-                    Wanted::Include(pattern) => {
-                        let nothing = Included { files: Vec::new(), incomplete: Some(full()) };
-                        self.included.insert(pattern.clone(), nothing);
-                    }
-                }
-            }
+            let kind = ErrorKind::Limit(Limit::Bytes { size: MOST_IN_ALL });
+            self.give_up(wanted, &Unread::new(kind, "read: more than 8 MiB in all"));
             return;
         }
-        let mut batch = Batch::new().max_bytes(left).max_entries(MOST_ENTRIES);
+        if let Some(broken) = self.broken.clone() {
+            self.give_up(wanted, &broken);
+            return;
+        }
+        let mut batch = Batch::new().max_bytes(left).max_entries(MOST_ENTRIES).timeout(TIMEOUT);
         for wanted in wanted {
             batch = match wanted {
                 Wanted::Read(path) => {
@@ -96,6 +104,7 @@ impl<'a> Inside<'a> {
                     };
                     batch.operation(include, pattern)
                 }
+                Wanted::Look(path) => batch.stat(path),
             };
         }
         // A file that comes or goes changes its directory.
@@ -117,32 +126,53 @@ impl<'a> Inside<'a> {
                     self.take(wanted, outcome);
                 }
                 for (directory, outcome) in directories.iter().zip(outcomes) {
-                    match outcome {
-                        Ok(Outcome::Stat(stat)) => self.prints.note(directory, Some(&stat)),
-                        Err(error) if error.kind() == ErrorKind::NotFound => {
-                            self.prints.note(directory, None);
-                        }
-                        _ => {}
-                    }
+                    let _ = self.look(directory, outcome);
                 }
             }
             Err(error) => {
                 let unread = unread(&error);
-                for wanted in wanted {
-                    match wanted {
-                        Wanted::Read(path) => drop(self.read.insert(path.clone(), Err(unread.clone()))),
-                        Wanted::Include(pattern) => {
-                            let nothing = Included { files: Vec::new(), incomplete: Some(unread.clone()) };
-                            self.included.insert(pattern.clone(), nothing);
-                        }
-                    }
+                self.give_up(wanted, &unread);
+                // Who waited once for files that do not come does not wait for each of them.
+                self.broken = Some(unread);
+            }
+        }
+    }
+
+    fn give_up(&mut self, wanted: &[&Wanted], why: &Unread) {
+        for wanted in wanted {
+            match wanted {
+                Wanted::Read(path) => drop(self.read.insert(path.clone(), Err(why.clone()))),
+                Wanted::Include(pattern) => {
+                    let nothing = Included { files: Vec::new(), incomplete: Some(why.clone()) };
+                    self.included.insert(pattern.clone(), nothing);
                 }
+                Wanted::Look(path) => drop(self.looked.insert(path.clone(), Err(why.clone()))),
+            }
+        }
+    }
+
+    fn look(&mut self, path: &Path, outcome: portolan_files::Result<Outcome>) -> Result<FileKind, Unread> {
+        match outcome {
+            Ok(Outcome::Stat(stat)) => {
+                self.prints.note(path, Some(&stat));
+                Ok(stat.kind)
+            }
+            Ok(_) => Err(Unread::new(ErrorKind::Protocol, "look at: another answer")),
+            Err(error) => {
+                if error.kind() == ErrorKind::NotFound {
+                    self.prints.note(path, None);
+                }
+                Err(unread(&error))
             }
         }
     }
 
     fn take(&mut self, wanted: &Wanted, outcome: portolan_files::Result<Outcome>) {
         match (wanted, outcome) {
+            (Wanted::Look(path), outcome) => {
+                let kind = self.look(path, outcome);
+                self.looked.insert(path.clone(), kind);
+            }
             (Wanted::Read(path), outcome) => {
                 let content = match outcome {
                     Ok(Outcome::Content(content)) => Ok(content),
@@ -222,7 +252,10 @@ impl Source for Inside<'_> {
     }
 
     fn glob(&mut self, pattern: &Path) -> Vec<PathBuf> {
-        let matches = self.files.glob(self.process, pattern, &GlobOptions::default());
+        if self.broken.is_some() {
+            return Vec::new();
+        }
+        let matches = self.files.glob(self.process, pattern, &GlobOptions::default().timeout(TIMEOUT));
         if let Some(directory) = fixed_part(pattern) {
             let _ = self.kind(directory);
         }
@@ -232,14 +265,10 @@ impl Source for Inside<'_> {
     }
 
     fn kind(&mut self, path: &Path) -> Result<FileKind, Unread> {
-        let outcomes = self.files.batch(self.process, &Batch::new().stat(path)).map_err(|e| unread(&e))?;
-        match outcomes.into_iter().next() {
-            Some(Ok(Outcome::Stat(stat))) => {
-                self.prints.note(path, Some(&stat));
-                Ok(stat.kind)
-            }
-            Some(Err(error)) => Err(unread(&error)),
-            _ => Err(Unread::new(ErrorKind::Protocol, "look at: no answer")),
+        if !self.looked.contains_key(path) {
+            self.fetch(&[&Wanted::Look(path.to_owned())]);
         }
+        let nothing = || Err(Unread::new(ErrorKind::Protocol, "look at: no answer"));
+        self.looked.get(path).cloned().unwrap_or_else(nothing)
     }
 }

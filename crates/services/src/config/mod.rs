@@ -4,6 +4,7 @@
 //! nothing itself: a [`Source`] gives it files, from inside a container as well as from a test's memory. What it does
 //! not understand it leaves out, and says so.
 
+pub(crate) mod generic;
 pub(crate) mod includes;
 
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub(crate) enum Wanted {
     Read(PathBuf),
     /// The files that match a pattern.
     Include(PathBuf),
+    /// What a path is.
+    Look(PathBuf),
 }
 
 /// All readers.

@@ -50,6 +50,7 @@ impl Recogniser {
             ports: Vec::new(),
             packages: Vec::new(),
             images: Vec::new(),
+            configs: Vec::new(),
             reader: None,
             runtime: true,
             when: Vec::new(),

@@ -48,6 +48,9 @@ pub struct Rule {
     /// Names of images that it comes in, without registry and tag. A hint, which decides nothing.
     #[serde(default)]
     pub images: Vec<String>,
+    /// Where its configuration is unless its arguments name another; for kinds that no reader knows.
+    #[serde(default)]
+    pub configs: Vec<String>,
     /// Which reader knows its configuration; by default the one of the kind's name.
     #[serde(default)]
     pub reader: Option<String>,

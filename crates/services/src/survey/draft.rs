@@ -7,12 +7,13 @@ use portolan_scan::Listener;
 
 use super::scene::Scene;
 use super::view::View;
-use crate::config::{self, Reader};
+use crate::config::{self, Reader, Wanted, generic};
 use crate::configuration::Configuration;
 use crate::endpoint;
 use crate::launch::Launch;
 use crate::recognise::group::Group;
 use crate::service::{Confidence, LogFile, Service};
+use crate::source::Source;
 
 /// A service as it grows.
 pub(super) struct Draft<'a> {
@@ -31,6 +32,22 @@ impl<'a> Draft<'a> {
         Self { shape, view, group, launch, reader, configuration: Configuration::default() }
     }
 
+    /// What reading its configuration will most likely take.
+    pub(super) fn foresee(&self) -> Vec<Wanted> {
+        match self.reader {
+            Some(reader) => (reader.foresee)(&self.launch),
+            None => generic::foresee(&self.group.verdict.rule, &self.launch),
+        }
+    }
+
+    /// Reads its configuration.
+    pub(super) fn configure(&mut self, source: &mut dyn Source) {
+        self.configuration = match self.reader {
+            Some(reader) => (reader.read)(&self.launch, source),
+            None => generic::read(&self.group.verdict.rule, &self.launch, source),
+        };
+    }
+
     pub(super) fn finish(self, scene: &Scene<'_>) -> Service {
         let Self { group, configuration, .. } = self;
         let rule = &group.verdict.rule;
@@ -43,7 +60,7 @@ impl<'a> Draft<'a> {
             evidence.push(format!("it listens on {port}, as {} does", rule.title));
             confidence = raised(confidence);
         }
-        if let Some(file) = configuration.files.first() {
+        if let Some(file) = configuration.files.first().filter(|file| file.by != "usual place") {
             evidence.push(format!("its configuration is {}", Escaped(file.path.as_os_str().as_bytes())));
             confidence = raised(confidence);
         }

@@ -1,10 +1,11 @@
 //! What runs on a host: the chart's processes and listeners, joined with rules, configurations and logs.
 //!
 //! - `scene`: the chart, by what is asked of it; `view`: whose files a service sees
-//! - `draft`: a service as it grows; `keep`: services of which nothing changed
+//! - `read`: configurations, of several containers at once; `draft`: a service as it grows; `keep`: services of which nothing changed
 
 mod draft;
 mod keep;
+mod read;
 mod scene;
 mod view;
 
@@ -14,18 +15,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portolan_files::Files;
-use portolan_linux::error::{Escaped, Feature};
+use portolan_linux::error::Feature;
 use portolan_linux::{ErrorKind, Process, ProcessId};
 use portolan_scan::{Inventory, Member};
 
-use crate::inside::Inside;
 use crate::launch::Launch;
-use crate::prints::Prints;
 use crate::recognise::{Facts, Recogniser, Verdict, group};
 use crate::rules::Rules;
 use crate::service::Service;
 use draft::Draft;
 use keep::Kept;
+use read::Job;
 use scene::Scene;
 use view::View;
 
@@ -41,11 +41,15 @@ pub struct SurveyOptions {
     /// cannot be seen from outside is noticed then: a log that was opened, a file that came into a directory below
     /// the one that a pattern begins with.
     pub refresh: Duration,
+    /// After how long no more configurations are begun to be read; 30 seconds by default. What is left is read by the
+    /// next survey.
+    pub timeout: Duration,
 }
 
 impl Default for SurveyOptions {
     fn default() -> Self {
-        Self { rules: Rules::built_in(), configurations: true, refresh: Duration::from_secs(300) }
+        let (refresh, timeout) = (Duration::from_secs(300), Duration::from_secs(30));
+        Self { rules: Rules::built_in(), configurations: true, refresh, timeout }
     }
 }
 
@@ -142,8 +146,7 @@ impl Surveyor {
         let verdicts = self.verdicts(chart, &scene);
         let groups = group::join(&chart.processes, &verdicts);
         self.kept.begin(start);
-        let mut views: HashMap<View, Vec<usize>> = HashMap::new();
-        let mut drafts: Vec<Draft<'_>> = Vec::new();
+        let mut jobs: HashMap<View, Vec<Draft<'_>>> = HashMap::new();
         for group in groups.into_iter().filter(|group| scene.matters(group)) {
             let shape = self.kept.shape(&group, &scene);
             if let Some(service) = self.kept.find(group.first.id, shape, files) {
@@ -154,21 +157,26 @@ impl Surveyor {
             let Ok(process) = Process::reopen(group.first.id) else { continue };
             let launch = Launch::clone(&known.launch).with_surroundings(&process);
             let view = view::of(&group, &launch, &scene);
-            views.entry(view.clone()).or_default().push(drafts.len());
-            drafts.push(Draft::of(group, shape, view, launch));
+            jobs.entry(view.clone()).or_default().push(Draft::of(group, shape, view, launch));
         }
-        if let Some(files) = files.filter(|_| self.options.configurations) {
-            for (view, places) in &views {
-                if let Some(prints) = read(files, view, places, &mut drafts, &mut survey.faults) {
-                    self.kept.learn(view, prints);
-                }
+        let mut jobs: Vec<Job<'_>> = jobs.into_iter().map(|(view, drafts)| Job::of(view, drafts)).collect();
+        let files = files.filter(|_| self.options.configurations);
+        if let Some(files) = files {
+            read::all(&mut jobs, files, start.checked_add(self.options.timeout));
+        }
+        for job in jobs {
+            survey.faults.extend(job.fault);
+            let refresh =
+                if files.is_none() || job.prints.is_some() { self.options.refresh } else { Duration::ZERO };
+            if let Some(prints) = job.prints {
+                self.kept.learn(&job.view, prints);
             }
-        }
-        for draft in drafts {
-            let (id, shape, view) = (draft.group.first.id, draft.shape, draft.view.clone());
-            let service = Arc::new(draft.finish(&scene));
-            self.kept.keep(id, shape, view, &service, self.options.refresh);
-            survey.services.push(service);
+            for draft in job.drafts {
+                let (id, shape, view) = (draft.group.first.id, draft.shape, draft.view.clone());
+                let service = Arc::new(draft.finish(&scene));
+                self.kept.keep(id, shape, view, &service, refresh);
+                survey.services.push(service);
+            }
         }
         self.kept.end();
         survey.services.sort_by(|a, b| {
@@ -256,38 +264,4 @@ impl Surveyor {
         }
         verdicts
     }
-}
-
-/// Reads the configurations of the services that see the same files.
-fn read(
-    files: &Files,
-    view: &View,
-    places: &[usize],
-    drafts: &mut [Draft<'_>],
-    faults: &mut Vec<SurveyFault>,
-) -> Option<Prints> {
-    let process = match Process::reopen(view.process) {
-        Ok(process) => process,
-        Err(error) => {
-            let message = Escaped(error.to_string().as_bytes()).to_string();
-            faults.push(SurveyFault { kind: error.kind(), pid: view.process.pid, message });
-            return None;
-        }
-    };
-    let mut inside = Inside::new(files, &process);
-    let with_reader = |place: &usize| Some((drafts.get(*place)?, drafts.get(*place)?.reader?));
-    let wanted: Vec<_> = places
-        .iter()
-        .filter_map(with_reader)
-        .flat_map(|(draft, reader)| (reader.foresee)(&draft.launch))
-        .collect();
-    inside.foresee(&wanted);
-    for place in places {
-        if let Some(draft) = drafts.get_mut(*place)
-            && let Some(reader) = draft.reader
-        {
-            draft.configuration = (reader.read)(&draft.launch, &mut inside);
-        }
-    }
-    Some(inside.into_prints())
 }

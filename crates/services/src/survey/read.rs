@@ -1,0 +1,79 @@
+//! Reads the configurations of several containers at once, so that one whose files do not come does not delay the
+//! others.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use portolan_files::Files;
+use portolan_linux::error::Escaped;
+use portolan_linux::{ErrorKind, Process};
+
+use super::SurveyFault;
+use super::draft::Draft;
+use super::view::View;
+use crate::inside::Inside;
+use crate::prints::Prints;
+
+/// The services that see the same files.
+pub(super) struct Job<'a> {
+    pub(super) view: View,
+    pub(super) drafts: Vec<Draft<'a>>,
+    /// What was read; `None` until it was.
+    pub(super) prints: Option<Prints>,
+    pub(super) fault: Option<SurveyFault>,
+}
+
+/// So many containers are read at once. Most of that time passes in the helper.
+const THREADS: usize = 8;
+
+/// Does all jobs; after the deadline, none is begun.
+pub(super) fn all(jobs: &mut [Job<'_>], files: &Files, until: Option<Instant>) {
+    let threads = THREADS.min(jobs.len());
+    let jobs: Vec<Mutex<&mut Job<'_>>> = jobs.iter_mut().map(Mutex::new).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // Each is taken once: nobody else holds it.
+            if let Ok(mut job) = job.lock() {
+                job.read(files, until);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        // What cannot be started is no loss: whoever is here does all that is left.
+        let start = |_| std::thread::Builder::new().spawn_scoped(scope, work).is_ok();
+        let _ = (1..threads).all(start);
+        work();
+    });
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn of(view: View, drafts: Vec<Draft<'a>>) -> Self {
+        Self { view, drafts, prints: None, fault: None }
+    }
+
+    fn read(&mut self, files: &Files, until: Option<Instant>) {
+        let pid = self.view.process.pid;
+        if until.is_some_and(|until| Instant::now() >= until) {
+            let message = format!("read configurations as pid {pid} sees them: no time was left");
+            self.fault = Some(SurveyFault { kind: ErrorKind::Timeout, pid, message });
+            return;
+        }
+        let process = match Process::reopen(self.view.process) {
+            Ok(process) => process,
+            Err(error) => {
+                let message = Escaped(error.to_string().as_bytes()).to_string();
+                self.fault = Some(SurveyFault { kind: error.kind(), pid, message });
+                return;
+            }
+        };
+        let mut inside = Inside::new(files, &process);
+        let wanted: Vec<_> = self.drafts.iter().flat_map(Draft::foresee).collect();
+        inside.foresee(&wanted);
+        for draft in &mut self.drafts {
+            draft.configure(&mut inside);
+        }
+        self.prints = Some(inside.into_prints());
+    }
+}
