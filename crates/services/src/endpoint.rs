@@ -53,6 +53,11 @@ fn address(listener: &Listener) -> Option<EndpointAddress> {
     }
 }
 
+/// Whether a service listens on any of the addresses that its configuration names.
+pub(crate) fn agree(listeners: &[&Listener], configuration: &Configuration) -> bool {
+    configuration.listens.iter().any(|listen| listeners.iter().any(|listener| means(listen, listener)))
+}
+
 /// Whether a configuration's address is the one of a socket.
 fn means(listen: &Listen, listener: &Listener) -> bool {
     match (&listen.address, &listener.local) {

@@ -34,8 +34,10 @@ impl Error {
         Self { kind, message, source: Some(source) }
     }
 
-    pub(crate) fn rule(path: &Path, error: &toml::de::Error) -> Self {
-        let message = format!("read rules from {}: {error}", Escaped(path.as_os_str().as_bytes()));
+    pub(crate) fn rule(path: &Path, line: Option<usize>, what: &str) -> Self {
+        let path = Escaped(path.as_os_str().as_bytes());
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        let message = format!("read rules from {path}{line}: {}", Escaped(what.as_bytes()));
         Self { kind: ErrorKind::InvalidInput, message, source: None }
     }
 }

@@ -51,6 +51,18 @@ impl Launch {
     /// The same with directory, root, user and variables, which readers of configurations need.
     #[must_use]
     pub fn with_surroundings(mut self, process: &Process) -> Self {
+        self = self.with_directory(process);
+        self.user = process.owner().unwrap_or(u32::MAX);
+        self.environment = process.environment().unwrap_or_default();
+        // The last one may have been cut.
+        let whole = self.environment.iter().rposition(|b| *b == 0).map_or(0, |at| at.saturating_add(1));
+        self.environment.truncate(whole);
+        self
+    }
+
+    /// The same with directory and root.
+    #[must_use]
+    pub(crate) fn with_directory(mut self, process: &Process) -> Self {
         self.root = PathBuf::from(std::ffi::OsString::from_vec(process.root_path().unwrap_or_default()));
         let directory = undeleted(process.working_directory().unwrap_or_default()).0;
         // Both links are told from the namespace's root.
@@ -58,11 +70,6 @@ impl Launch {
             Ok(below) if self.root != Path::new("/") => Path::new("/").join(below),
             _ => directory,
         };
-        self.user = process.owner().unwrap_or(u32::MAX);
-        self.environment = process.environment().unwrap_or_default();
-        // The last one may have been cut.
-        let whole = self.environment.iter().rposition(|b| *b == 0).map_or(0, |at| at.saturating_add(1));
-        self.environment.truncate(whole);
         self
     }
 

@@ -37,6 +37,8 @@ const OPTIONS: [&str; 16] = [
 /// How the names of configurations end.
 const ENDINGS: [&str; 12] =
     ["conf", "cfg", "cnf", "config", "ini", "toml", "yaml", "yml", "json", "xml", "properties", "hcl"];
+/// Nothing but its place says that a file is a service's configuration.
+pub(crate) const USUAL: &str = "usual place";
 /// So many arguments are looked at.
 const MOST: usize = 32;
 
@@ -88,8 +90,7 @@ fn told(launch: &Launch) -> Vec<Candidate> {
 
 /// Where the rule says, and where services have their configurations.
 fn usual(rule: &Rule, launch: &Launch) -> Vec<Candidate> {
-    let mut all: Vec<Candidate> =
-        rule.configs.iter().map(|path| (PathBuf::from(path), "usual place")).collect();
+    let mut all: Vec<Candidate> = rule.configs.iter().map(|path| (PathBuf::from(path), USUAL)).collect();
     // Of a runtime, the program says nothing about what it runs.
     let program = std::str::from_utf8(launch.name()).ok().filter(|_| !rule.runtime || rule.when.is_empty());
     for name in [program, Some(rule.kind.as_str()).filter(|_| !rule.runtime)].into_iter().flatten() {
@@ -105,7 +106,7 @@ fn usual(rule: &Rule, launch: &Launch) -> Vec<Candidate> {
             format!("/etc/{name}/config.yml"),
             format!("/etc/{name}/config.yaml"),
         ] {
-            all.push((path.into(), "usual place"));
+            all.push((path.into(), USUAL));
         }
     }
     all
@@ -135,7 +136,7 @@ mod tests {
         let there = ["/srv/a", "/srv/b.yml", "/c.toml", "/etc/thingd.conf"];
         let told = ["/srv/a", "/srv/b.yml", "/c.toml"].map(|path| (path.to_owned(), "argument"));
         assert_eq!(files(&rule("thing"), &launch, &there), told);
-        let usual = [("/etc/thingd.conf".to_owned(), "usual place")];
+        let usual = [("/etc/thingd.conf".to_owned(), USUAL)];
         assert_eq!(files(&rule("thing"), &launch, &there[3..]), usual);
     }
 

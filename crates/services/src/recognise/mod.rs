@@ -2,17 +2,39 @@
 //!
 //! The kernel's word (the program's file) decides where it can; what a process says of itself (its arguments, which it
 //! can rewrite) tells only what a program does that does many things: interpreters, and one program with two names.
+//!
+//! - `language`, `grammar`, `java`, `erlang`: interpreters, and what each was told to run
+//! - `running`: what a process executes, of both
+//! - `index`, `holds`: which conditions could hold, and which do
+//! - `name`: what to call a program that no rule knows
+//! - `group`: processes into services
 
+mod erlang;
+mod grammar;
 pub(crate) mod group;
+mod holds;
+mod index;
+mod java;
+pub(crate) mod language;
+mod name;
+mod running;
+#[cfg(test)]
+mod tests;
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use portolan_linux::error::Escaped;
 
 use crate::launch::Launch;
-use crate::rules::{Condition, Rule, Rules, wild};
+use crate::rules::{Rule, Rules, wild};
 use crate::service::Confidence;
+use grammar::What;
+use holds::{Held, Weight, holds};
+use index::{Index, Names};
+use language::Language;
+use running::Running;
 
 /// What is known of a process when it is judged.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +59,18 @@ pub(crate) struct Verdict {
 #[derive(Debug)]
 pub(crate) struct Recogniser {
     rules: Vec<Arc<Rule>>,
+    index: Index,
+    wrappers: Names,
+    wrapping_scripts: Names,
     unknown: Arc<Rule>,
+}
+
+/// A rule that holds.
+struct Fit<'a> {
+    /// What a runtime's rule says is the last resort; then what says more, then the rule that comes first.
+    order: (bool, Weight, std::cmp::Reverse<usize>),
+    rule: &'a Arc<Rule>,
+    held: Held,
 }
 
 impl Recogniser {
@@ -52,47 +85,148 @@ impl Recogniser {
             images: Vec::new(),
             configs: Vec::new(),
             reader: None,
+            parts: Vec::new(),
             runtime: true,
+            supervisor: false,
+            disabled: false,
             when: Vec::new(),
             unless: Vec::new(),
         };
-        Self { rules: rules.iter().cloned().collect(), unknown: Arc::new(unknown) }
+        let wrappers = rules.wrappers();
+        let rules: Vec<_> = rules.iter().filter(|rule| !rule.disabled).cloned().collect();
+        Self {
+            index: Index::of(&rules),
+            wrappers: Names::of(&wrappers.program),
+            wrapping_scripts: Names::of(&wrappers.script),
+            rules,
+            unknown: Arc::new(unknown),
+        }
     }
 
     /// What a process is, if a rule knows.
     pub(crate) fn judge(&self, facts: &Facts<'_>) -> Option<Verdict> {
-        for rule in &self.rules {
-            for condition in &rule.when {
-                if let Some(evidence) = holds(condition, facts) {
-                    return Some(Verdict {
-                        rule: Arc::clone(rule),
-                        name: rule.kind.clone(),
-                        evidence,
-                        confidence: Confidence::Medium,
-                    });
-                }
-            }
+        let running = Running::of(facts.launch);
+        let fits = self.fits(&running, facts.ports);
+        let best = fits.iter().max_by_key(|fit| fit.order)?;
+        if best.rule.runtime && self.wraps(&running) {
+            return None;
         }
-        None
+        let name = match &running.task {
+            Some(task) if best.rule.runtime => name::of(task, facts.launch.directory.as_os_str().as_bytes())
+                .map_or_else(|| best.rule.kind.clone(), |name| Escaped(&name).to_string()),
+            _ => best.rule.kind.clone(),
+        };
+        let mut evidence = best.held.evidence.clone();
+        if best.rule.runtime {
+            let shown = running.names().next().filter(|_| running.told_by_kernel);
+            evidence.extend(shown.map(|what| format!("it runs {}", Escaped(what))));
+        }
+        // The next best, which the reader might have taken it for.
+        let others = fits.iter().filter(|fit| !fit.rule.runtime && fit.rule.kind != best.rule.kind);
+        if let Some(other) = others.max_by_key(|fit| fit.order) {
+            evidence.push(format!("{} would fit as well, but says less", other.rule.title));
+        }
+        Some(Verdict { rule: Arc::clone(best.rule), name, evidence, confidence: best.held.confidence })
+    }
+
+    /// The rules that hold, each by the best of its conditions.
+    fn fits(&self, running: &Running<'_>, ports: &[u16]) -> Vec<Fit<'_>> {
+        let mut fits: Vec<Fit<'_>> = Vec::new();
+        for (at, place) in self.index.candidates(running) {
+            let Some(rule) = self.rules.get(at) else { continue };
+            let Some(held) = rule.when.get(place).and_then(|when| holds(when, running, ports)) else {
+                continue;
+            };
+            if rule.unless.iter().any(|unless| holds(unless, running, ports).is_some()) {
+                continue;
+            }
+            fits.push(Fit { order: (!rule.runtime, held.weight, std::cmp::Reverse(at)), rule, held });
+        }
+        fits
     }
 
     /// What a process is that listens, and that no rule knows.
     pub(crate) fn unknown(&self, facts: &Facts<'_>) -> Verdict {
-        let program = Escaped(facts.launch.name()).to_string();
+        let running = Running::of(facts.launch);
+        let name = if running.program.is_empty() { running.called } else { running.program };
+        let evidence = match running.told_by_kernel {
+            true => format!("its program is {}", Escaped(running.path)),
+            false => "its program cannot be read".to_owned(),
+        };
         Verdict {
             rule: Arc::clone(&self.unknown),
-            evidence: vec![format!(
-                "its program is {}",
-                Escaped(facts.launch.program.as_os_str().as_bytes())
-            )],
-            name: program,
+            evidence: vec![evidence, "no rule knows it".to_owned()],
+            name: if name.is_empty() { "unknown".to_owned() } else { Escaped(name).to_string() },
             confidence: Confidence::Low,
         }
     }
+
+    /// Whether a process only starts others, and waits for them: `tini`, `sh -c`, a container's start script.
+    pub(crate) fn is_wrapper(&self, launch: &Launch) -> bool {
+        self.wraps(&Running::of(launch))
+    }
+
+    fn wraps(&self, running: &Running<'_>) -> bool {
+        if self.wrappers.has(running.program) || running.names().any(|name| self.wrapping_scripts.has(name)) {
+            return true;
+        }
+        // A shell that was told nothing is somebody's.
+        running.task.as_ref().is_some_and(|task| task.language == Language::Shell && !task.what.is_empty())
+    }
+
+    /// Whether it takes the working directory to name a process.
+    pub(crate) fn is_relative(launch: &Launch) -> bool {
+        let running = Running::of(launch);
+        let relative =
+            |what: &What<'_>| matches!(what, What::Script(p) | What::Jar(p) if !p.starts_with(b"/"));
+        running.task.is_some_and(|task| task.language != Language::Shell && task.what.iter().any(relative))
+    }
 }
 
-fn holds(condition: &Condition, facts: &Facts<'_>) -> Option<Vec<String>> {
-    let name = facts.launch.name();
-    let fits = condition.program.iter().any(|wanted| wild::matches(wanted.as_bytes(), name));
-    fits.then(|| vec![format!("its program is {}", Escaped(facts.launch.program.as_os_str().as_bytes()))])
+/// Whether a process is a part of a service of this rule, where one descends from the other.
+pub(crate) fn is_part(rule: &Rule, launch: &Launch) -> bool {
+    if rule.parts.is_empty() {
+        return false;
+    }
+    let running = Running::of(launch);
+    let is = |name: &[u8]| rule.parts.iter().any(|part| wild::matches(part.as_bytes(), name));
+    (running.told_by_kernel && running.task.is_none() && is(running.program)) || running.names().any(is)
+}
+
+impl Verdict {
+    /// What agrees with it, as clauses with those that it had, and how sure that makes it.
+    ///
+    /// `configuration` is a file of its configuration, if what that says is where the service listens.
+    pub(crate) fn supported(
+        &self,
+        ports: &[u16],
+        image: Option<&str>,
+        configuration: Option<&Path>,
+    ) -> (Vec<String>, Confidence) {
+        let mut evidence = self.evidence.clone();
+        let before = evidence.len();
+        if let Some(port) = self.rule.ports.iter().find(|port| ports.contains(port)) {
+            evidence.push(format!("it listens on {port}, as {} does", self.rule.title));
+        }
+        if let Some(path) = configuration {
+            let path = Escaped(path.as_os_str().as_bytes());
+            evidence.push(format!("it listens where its configuration {path} says"));
+        }
+        // An image can hold many programs, and listens to nothing: it agrees only with what listens.
+        if let Some(image) = image.filter(|_| !ports.is_empty()).map(image_name)
+            && self.rule.images.iter().any(|known| wild::matches(known.as_bytes(), image.as_bytes()))
+        {
+            evidence.push(format!("its image is {}", Escaped(image.as_bytes())));
+        }
+        // What proves nothing by itself does not become certain by it.
+        let agrees = evidence.len() > before && self.confidence == Confidence::Medium;
+        (evidence, if agrees { Confidence::High } else { self.confidence })
+    }
+}
+
+/// An image's name without registry, tag and digest: `docker.io/library/redis:7@sha256:…` is `redis`.
+fn image_name(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or(image);
+    let name = image.rsplit('/').next().unwrap_or(image);
+    name.split(':').next().unwrap_or(name)
 }

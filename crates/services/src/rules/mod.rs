@@ -11,112 +11,81 @@
 //!
 //! [[service.when]]
 //! program = ["redis-server"]
+//!
+//! [[service.unless]]
+//! argument = ["--sentinel"]
 //! ```
 //!
+//! A rule is a [`Rule`], with one [`Condition`] for each way in which its kind is met. What decides is what the kernel
+//! says that a process executes (`program`, `path`), and where that is an interpreter (`language`), what the
+//! interpreter was told to run (`script`, `module`, `class`, `jar`): that is found by the grammar of the interpreter's
+//! own options. Ports and images only agree.
+//!
+//! Of several rules that fit a process, the one is taken that says most: a rule of a runtime gives way to all others,
+//! what an interpreter runs counts more than a path, a path more than a name, a name more than a pattern, and more
+//! conditions more than fewer; then the agent's own before the built-in ones, and then the order of the files.
+//!
+//! A file may also have `[wrappers]` with `program` and `script`: what starts others and is no service itself.
+//!
+//! `docs/rules.md` tells agents how to write their own.
+//!
+//! - `rule`: a rule, as it is written; `load`: files of them, and what is wrong in these
 //! - `wild`: the patterns of names
-//! - `builtin/`: the rules that come with this crate
+//! - `builtin/`: the rules that come with this crate, a file for each sort of services
 
+pub(crate) mod load;
+mod rule;
 pub(crate) mod wild;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
+pub use rule::{Condition, Rule};
+
+use load::Wrappers;
 
 use crate::{Error, Result};
-
-/// What makes a process a service of one kind.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Rule {
-    /// Its name, in lower case: `postgresql`.
-    pub kind: String,
-    /// Its name as people write it: `PostgreSQL`.
-    pub title: String,
-    /// What sort of service it is: `database`, `cache`, `queue`, `web server`.
-    pub category: String,
-    /// Other names by which it may be asked for.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-    /// The ports on which it listens unless told otherwise, the one that its clients use first. A port never decides.
-    #[serde(default)]
-    pub ports: Vec<u16>,
-    /// The packages that have its program, in the distributions' names; `*` is allowed.
-    #[serde(default)]
-    pub packages: Vec<String>,
-    /// Names of images that it comes in, without registry and tag. A hint, which decides nothing.
-    #[serde(default)]
-    pub images: Vec<String>,
-    /// Where its configuration is unless its arguments name another; for kinds that no reader knows.
-    #[serde(default)]
-    pub configs: Vec<String>,
-    /// Which reader knows its configuration; by default the one of the kind's name.
-    #[serde(default)]
-    pub reader: Option<String>,
-    /// Whether it says only how a program is run (`python`, `java`), so that each program is a service of its own name.
-    #[serde(default)]
-    pub runtime: bool,
-    /// Each of them is enough.
-    pub when: Vec<Condition>,
-    /// None of them may hold.
-    #[serde(default)]
-    pub unless: Vec<Condition>,
-}
-
-/// All that is named in it must hold; of a list, one is enough. Names are patterns with `*` and `?`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct Condition {
-    /// The name of the program's file.
-    pub program: Vec<String>,
-    /// The whole path of the program's file.
-    pub path: Vec<String>,
-    /// The name of the script, the module (`python -m`), or the main class or archive (`java`) that an interpreter runs.
-    pub script: Vec<String>,
-    /// An argument.
-    pub argument: Vec<String>,
-    /// The first word of what the process calls itself (`argv[0]`, as rewritten). It proves nothing by itself.
-    pub title: Vec<String>,
-    /// A port that it listens on. It proves nothing by itself.
-    pub port: Vec<u16>,
-}
 
 /// The rules that a survey goes by.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    /// Those that go first come first.
     rules: Vec<Arc<Rule>>,
+    wrappers: Wrappers,
 }
 
-/// A file of rules.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    service: Vec<Rule>,
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("builtin/", $name, ".toml")))),*]
+    };
 }
 
-const BUILT_IN: &[(&str, &str)] = &[("web", include_str!("builtin/web.toml"))];
+const BUILT_IN: &[(&str, &str)] = built_in!["cache", "database", "runtime", "web", "wrappers"];
 
 impl Rules {
     /// The rules that come with this crate.
     #[must_use]
     pub fn built_in() -> Self {
-        let mut rules = Self { rules: Vec::new() };
-        for (_, text) in BUILT_IN {
+        let mut all = Self { rules: Vec::new(), wrappers: Wrappers::default() };
+        for (name, text) in BUILT_IN {
             // A test holds that all of them can be read.
-            if let Ok(file) = toml::from_str::<File>(text) {
-                rules.rules.extend(file.service.into_iter().map(Arc::new));
+            if let Ok((rules, wrappers)) = load::parse(Path::new(name), text) {
+                all.rules.extend(rules);
+                all.wrappers.add(wrappers);
             }
         }
-        rules
+        all
     }
 
-    /// The same, and those of all `*.toml` files of a directory, which go before others of the same kind.
+    /// The same, and those of all `*.toml` files of a directory, in the order of their names.
+    ///
+    /// They go before those that are there already, and a kind can have rules of both; one with `disabled = true` takes
+    /// away those of its kind that were there.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound), and [`InvalidInput`](crate::ErrorKind::InvalidInput) with the file and
-    /// the line that cannot be understood.
+    /// [`NotFound`](crate::ErrorKind::NotFound) without the directory, and
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) with the file and the line that cannot be understood, and with
+    /// the fields that there are. A file of more than 4 MiB is refused.
     pub fn with_directory(mut self, directory: &Path) -> Result<Self> {
         let failed = |error| Error::rules(directory, error);
         let mut paths = Vec::new();
@@ -125,17 +94,26 @@ impl Rules {
         }
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         paths.sort();
-        for path in paths.iter().rev() {
-            let text = std::fs::read_to_string(path).map_err(|error| Error::rules(path, error))?;
-            let file: File = toml::from_str(&text).map_err(|error| Error::rule(path, &error))?;
-            self.rules.splice(0..0, file.service.into_iter().map(Arc::new));
+        let mut own = Vec::new();
+        for path in &paths {
+            let (rules, wrappers) = load::read(path)?;
+            own.extend(rules);
+            self.wrappers.add(wrappers);
         }
+        let (off, own): (Vec<Arc<Rule>>, Vec<_>) = own.into_iter().partition(|rule| rule.disabled);
+        self.rules.retain(|rule| off.iter().all(|off| off.kind != rule.kind));
+        self.rules.splice(0..0, own);
         Ok(self)
     }
 
-    /// The rules.
+    /// The rules, those first that go first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules.iter()
+    }
+
+    /// What starts others and is no service itself.
+    pub(crate) fn wrappers(&self) -> &Wrappers {
+        &self.wrappers
     }
 }
 
@@ -146,15 +124,4 @@ impl Default for Rules {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_built_in_files_can_be_read() {
-        for (name, text) in BUILT_IN {
-            if let Err(error) = toml::from_str::<File>(text) {
-                panic!("{name}: {error}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,5 @@
 //! A service as it grows.
 
-use std::os::unix::ffi::OsStrExt as _;
-
-use portolan_linux::error::Escaped;
 use portolan_scan::Listener;
 
 use super::scene::Scene;
@@ -12,7 +9,7 @@ use crate::configuration::Configuration;
 use crate::endpoint;
 use crate::launch::Launch;
 use crate::recognise::group::Group;
-use crate::service::{Confidence, LogFile, Service};
+use crate::service::{LogFile, Service};
 use crate::source::Source;
 
 /// A service as it grows.
@@ -54,16 +51,12 @@ impl<'a> Draft<'a> {
         let container = group.first.container.and_then(|init| scene.containers.get(&init));
         let listeners: Vec<&Listener> =
             group.members.iter().flat_map(|member| scene.listeners_of(member.id)).collect();
-        let mut evidence = group.verdict.evidence.clone();
-        let mut confidence = group.verdict.confidence;
-        if let Some(port) = listeners.iter().filter_map(|l| l.port()).find(|port| rule.ports.contains(port)) {
-            evidence.push(format!("it listens on {port}, as {} does", rule.title));
-            confidence = raised(confidence);
-        }
-        if let Some(file) = configuration.files.first().filter(|file| file.by != "usual place") {
-            evidence.push(format!("its configuration is {}", Escaped(file.path.as_os_str().as_bytes())));
-            confidence = raised(confidence);
-        }
+        let ports: Vec<u16> = listeners.iter().filter_map(|listener| listener.port()).collect();
+        let image = container.and_then(|container| container.image.as_deref());
+        let agrees = endpoint::agree(&listeners, &configuration);
+        let file = configuration.files.first().filter(|file| agrees && file.by != generic::USUAL);
+        let (evidence, confidence) =
+            group.verdict.supported(&ports, image, file.map(|file| file.path.as_path()));
         let logs = configuration.logs.iter().map(|log| LogFile {
             path: log.path.clone(),
             purpose: log.purpose,
@@ -90,9 +83,4 @@ impl<'a> Draft<'a> {
             confidence,
         }
     }
-}
-
-/// A program that something else agrees with; what proves nothing by itself does not become certain by it.
-fn raised(confidence: Confidence) -> Confidence {
-    if confidence == Confidence::Low { Confidence::Low } else { Confidence::High }
 }

@@ -114,6 +114,8 @@ struct Known {
     launch: Arc<Launch>,
     ports: Vec<u16>,
     verdict: Option<Arc<Verdict>>,
+    /// Whether it only starts others.
+    wrapper: bool,
 }
 
 impl Surveyor {
@@ -144,10 +146,11 @@ impl Surveyor {
         self.look(chart, &scene);
         survey.faults.extend(self.unreadable());
         let verdicts = self.verdicts(chart, &scene);
-        let groups = group::join(&chart.processes, &verdicts);
+        let launch = |id: ProcessId| Some(self.known.get(&id)?.launch.as_ref());
+        let groups = group::join(&chart.processes, &verdicts, launch);
         self.kept.begin(start);
         let mut jobs: HashMap<View, Vec<Draft<'_>>> = HashMap::new();
-        for group in groups.into_iter().filter(|group| scene.matters(group)) {
+        for group in groups.into_iter().filter(|group| scene.matters(group, &self.known, &verdicts)) {
             let shape = self.kept.shape(&group, &scene);
             if let Some(service) = self.kept.find(group.first.id, shape, files) {
                 survey.services.push(service);
@@ -209,13 +212,19 @@ impl Surveyor {
                 self.forked(member, scene).filter(|parent| parent.ports == ports || ports.is_empty())
             {
                 let (launch, verdict) = (Arc::clone(&parent.launch), parent.verdict.clone());
-                self.known.insert(member.id, Known { arguments, name, launch, ports, verdict });
+                let wrapper = parent.wrapper;
+                self.known.insert(member.id, Known { arguments, name, launch, ports, verdict, wrapper });
                 continue;
             }
             let Ok(process) = Process::reopen(member.id) else { continue };
-            let launch = Arc::new(Launch::of(&process));
+            let mut launch = Launch::of(&process);
+            if Recogniser::is_relative(&launch) {
+                launch = launch.with_directory(&process);
+            }
+            let launch = Arc::new(launch);
+            let wrapper = self.recogniser.is_wrapper(&launch);
             let verdict = self.recogniser.judge(&Facts { launch: &launch, ports: &ports }).map(Arc::new);
-            self.known.insert(member.id, Known { arguments, name, launch, ports, verdict });
+            self.known.insert(member.id, Known { arguments, name, launch, ports, verdict, wrapper });
         }
     }
 
