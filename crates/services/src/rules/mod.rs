@@ -60,7 +60,20 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: &[(&str, &str)] = built_in!["cache", "database", "runtime", "web", "wrappers"];
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "cache",
+    "coordination",
+    "database",
+    "directory",
+    "dns",
+    "files",
+    "mail",
+    "queue",
+    "search",
+    "runtime",
+    "web",
+    "wrappers"
+];
 
 impl Rules {
     /// The rules that come with this crate.
