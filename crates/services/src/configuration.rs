@@ -30,6 +30,8 @@ pub struct Configuration {
     pub access: Access,
     /// What it would accept. Never shown unless [exposed](secrecy::ExposeSecret) by name.
     pub credentials: Vec<Credential>,
+    /// What it hands requests on to.
+    pub upstreams: Vec<Upstream>,
     /// Other settings that an agent needs, by the service's own names for them. No secrets.
     pub settings: BTreeMap<String, String>,
     /// What could not be read or understood. The rest is true all the same.
@@ -155,6 +157,16 @@ pub struct Access {
     pub tls: Option<bool>,
 }
 
+/// What a service hands requests on to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// Its name in the configuration; of a single address that stands where it is used, that address. Escaped.
+    pub name: String,
+    /// The addresses behind it, as the configuration has them. Escaped.
+    pub addresses: Vec<String>,
+}
+
 /// Something that a service would accept as proof.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -206,6 +218,15 @@ impl Configuration {
         }
     }
 
+    /// Notes what requests are handed on to, once for each name.
+    pub fn add_upstream(&mut self, name: &[u8], addresses: impl IntoIterator<Item = Vec<u8>>) {
+        let name = Escaped(name).to_string();
+        if self.upstreams.len() < MOST_UPSTREAMS && !self.upstreams.iter().any(|known| known.name == name) {
+            let addresses = addresses.into_iter().map(|address| Escaped(&address).to_string()).collect();
+            self.upstreams.push(Upstream { name, addresses });
+        }
+    }
+
     /// Notes what could not be read or understood; after a hundred, no more.
     pub fn add_fault(
         &mut self,
@@ -223,6 +244,8 @@ impl Configuration {
 
 /// A configuration of nothing but mistakes is not worth more.
 const MOST_FAULTS: usize = 100;
+/// So many are more than anybody asks for.
+pub(crate) const MOST_UPSTREAMS: usize = 1000;
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

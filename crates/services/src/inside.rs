@@ -244,6 +244,16 @@ impl Source for Inside<'_> {
         })
     }
 
+    fn part(&mut self, path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, Unread> {
+        let read = Operation::Read { max_bytes: length.min(MOST_BYTES), offset, prefix: true };
+        let batch = Batch::new().operation(read, path);
+        match self.files.batch(self.process, &batch).map_err(|e| unread(&e))?.into_iter().next() {
+            Some(Ok(Outcome::Content(content))) => Ok(content.bytes),
+            Some(Err(error)) => Err(unread(&error)),
+            _ => Err(Unread::new(ErrorKind::Protocol, "read: no answer")),
+        }
+    }
+
     fn include(&mut self, pattern: &Path) -> Included {
         if !self.included.contains_key(pattern) {
             self.fetch(&[&Wanted::Include(pattern.to_owned())]);

@@ -6,6 +6,7 @@
 
 pub(crate) mod generic;
 pub(crate) mod includes;
+mod nginx;
 
 use std::path::PathBuf;
 
@@ -36,7 +37,7 @@ pub(crate) enum Wanted {
 }
 
 /// All readers.
-const READERS: &[Reader] = &[];
+const READERS: &[Reader] = &[nginx::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {
