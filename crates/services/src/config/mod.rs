@@ -7,6 +7,7 @@
 pub(crate) mod generic;
 pub(crate) mod includes;
 mod nginx;
+pub(crate) mod yaml;
 
 use std::path::PathBuf;
 
