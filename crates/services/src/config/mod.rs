@@ -8,6 +8,10 @@ pub(crate) mod generic;
 pub(crate) mod includes;
 mod nginx;
 pub(crate) mod yaml;
+pub(crate) mod getopt;
+pub(crate) mod includes;
+mod postgresql;
+pub(crate) mod reading;
 
 use std::path::PathBuf;
 
@@ -39,6 +43,7 @@ pub(crate) enum Wanted {
 
 /// All readers.
 const READERS: &[Reader] = &[nginx::READER];
+const READERS: &[Reader] = &[postgresql::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {

@@ -1,0 +1,254 @@
+//! A configuration while it is read: where files come from, what was found, and how deep the reader is.
+
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portolan_linux::ErrorKind;
+use portolan_linux::error::{Escaped, FileKind};
+use secrecy::SecretString;
+
+use super::includes::Includes;
+use crate::configuration::{
+    ConfigFault, Configuration, ConfiguredLog, Credential, ListenAddress, LogFormat, LogPurpose, Purpose,
+};
+use crate::launch::Launch;
+use crate::source::{Source, Unread};
+
+/// One reader's work on one service.
+pub(crate) struct Reading<'a> {
+    pub(crate) launch: &'a Launch,
+    pub(crate) source: &'a mut dyn Source,
+    pub(crate) found: Configuration,
+    includes: Includes,
+}
+
+/// Where something was said: a file and a line, or neither for arguments and variables.
+pub(crate) type Place<'a> = Option<(&'a Path, u32)>;
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(launch: &'a Launch, source: &'a mut dyn Source, deepest: usize) -> Self {
+        Self { launch, source, found: Configuration::default(), includes: Includes::to_depth(deepest) }
+    }
+
+    /// A file that is part of the configuration. A fault is told at the place that names it.
+    pub(crate) fn file(&mut self, path: &Path, by: &'static str, place: Place<'_>) -> Option<Arc<[u8]>> {
+        match self.source.read(path) {
+            Ok(text) => {
+                self.found.add_file(path, by);
+                Some(text)
+            }
+            Err(unread) => {
+                if !unread.is_missing() {
+                    self.found.add_file(path, by);
+                }
+                self.unread(&unread, place.or(Some((path, 0))));
+                None
+            }
+        }
+    }
+
+    /// The same, where it need not be there.
+    pub(crate) fn file_if_there(&mut self, path: &Path, by: &'static str) -> Option<Arc<[u8]>> {
+        match self.source.read(path) {
+            Err(unread) if unread.is_missing() => None,
+            _ => self.file(path, by, None),
+        }
+    }
+
+    /// A file that the service reads, and this reader does not.
+    pub(crate) fn mention(&mut self, path: &Path, by: &'static str) {
+        match self.source.kind(path) {
+            Ok(FileKind::Directory) => {}
+            Err(unread) if unread.is_missing() => {}
+            _ => self.found.add_file(path, by),
+        }
+    }
+
+    /// The files of a pattern that can be read, each with its text. What is no regular file is passed over; what
+    /// cannot be read is a fault.
+    pub(crate) fn matches(
+        &mut self,
+        pattern: &Path,
+        by: &'static str,
+        place: Place<'_>,
+    ) -> Vec<(PathBuf, Arc<[u8]>)> {
+        let included = self.source.include(pattern);
+        if let Some(unread) = &included.incomplete {
+            self.unread(unread, place);
+        }
+        let mut files = Vec::new();
+        for (path, content) in included.files {
+            match content {
+                Ok(text) => {
+                    self.found.add_file(&path, by);
+                    files.push((path, text));
+                }
+                Err(unread) if matches!(unread.kind, ErrorKind::NotRegular(_)) => {}
+                Err(unread) => self.unread(&unread, place),
+            }
+        }
+        files
+    }
+
+    /// Begins a file, unless that would be a circle or too deep; [`leave`](Self::leave) ends it.
+    pub(crate) fn enter(&mut self, path: &Path, place: Place<'_>) -> bool {
+        match self.includes.enter(path) {
+            Ok(()) => true,
+            Err((kind, message)) => {
+                let (at, line) = place.unwrap_or((path, 0));
+                let message = format!("{}: {message}", Escaped(path.as_os_str().as_bytes()));
+                self.push(kind, Some(at), line, message);
+                false
+            }
+        }
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.includes.leave();
+    }
+
+    /// What is wrong at a place.
+    pub(crate) fn fault(&mut self, place: Place<'_>, message: impl std::fmt::Display) {
+        let line = place.map(|(_, line)| line).filter(|line| *line > 0);
+        self.found.add_fault(ErrorKind::InvalidInput, place.map(|(path, _)| path), line, message);
+    }
+
+    pub(crate) fn unread(&mut self, unread: &Unread, place: Place<'_>) {
+        let (path, line) = place.map_or((None, 0), |(path, line)| (Some(path), line));
+        self.push(unread.kind, path, line, unread.message.clone());
+    }
+
+    /// A message that holds nothing unescaped.
+    fn push(&mut self, kind: ErrorKind, path: Option<&Path>, line: u32, message: String) {
+        let line = Some(line).filter(|line| *line > 0);
+        let before = self.found.faults.len();
+        self.found.add_fault(kind, path, line, "");
+        if let Some(fault) = self.found.faults.get_mut(before) {
+            *fault = ConfigFault { message, ..fault.clone() };
+        }
+    }
+
+    pub(crate) fn listen(&mut self, address: ListenAddress, tls: Option<bool>, purpose: Purpose) {
+        self.found.add_listen(address, tls, purpose);
+    }
+
+    /// A setting as it is shown: escaped, and without one that is absurdly long.
+    pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
+        let value = value.get(..LONGEST_SETTING).unwrap_or(value);
+        self.found.settings.insert(name.to_owned(), Escaped(value).to_string());
+    }
+
+    /// What the service would accept; nothing that is empty, or no text.
+    pub(crate) fn secret(&mut self, source: impl Into<String>, user: Option<&[u8]>, secret: &[u8]) {
+        let Ok(secret) = std::str::from_utf8(secret) else { return };
+        if secret.is_empty() || self.found.credentials.len() >= MOST_CREDENTIALS {
+            return;
+        }
+        let user = user.map(|user| String::from_utf8_lossy(user).into_owned());
+        let secret = SecretString::from(secret.to_owned());
+        self.found.credentials.push(Credential { source: source.into(), user, secret });
+    }
+
+    /// A password that a variable holds, or that is in the file which another variable names.
+    pub(crate) fn secret_variable(&mut self, name: &str, user: Option<&[u8]>) {
+        let launch = self.launch;
+        if let Some(secret) = launch.variable(name) {
+            self.secret(format!("variable {name}"), user, secret);
+            return;
+        }
+        let file = format!("{name}_FILE");
+        if let Some(path) = launch.variable(&file).filter(|path| path.starts_with(b"/"))
+            && let Ok(text) = self.source.read(&path_of(path))
+        {
+            self.secret(format!("variable {file}"), user, text.trim_ascii_end());
+        }
+    }
+
+    /// A log whose path may be a glob.
+    pub(crate) fn log(
+        &mut self,
+        path: PathBuf,
+        purpose: LogPurpose,
+        format: Option<LogFormat>,
+        pattern: bool,
+    ) {
+        if self.found.logs.len() < MOST_LOGS
+            && !self.found.logs.iter().any(|log| log.path == path && log.purpose == purpose)
+        {
+            self.found.logs.push(ConfiguredLog { path, purpose, format, pattern });
+        }
+    }
+}
+
+const LONGEST_SETTING: usize = 4096;
+const MOST_CREDENTIALS: usize = 256;
+const MOST_LOGS: usize = 256;
+
+/// Lines with their numbers, without what ends them.
+pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    (1_u32..).zip(text.split(|b| *b == b'\n')).map(|(n, line)| (n, line.strip_suffix(b"\r").unwrap_or(line)))
+}
+
+/// A path that need not be UTF-8.
+pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// A number as text has it.
+pub(crate) fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes.trim_ascii()).ok()?.parse().ok()
+}
+
+/// What a host means to `bind(2)`: an address, a name, or all addresses (`*`, nothing).
+pub(crate) fn host(host: &[u8], port: u16) -> ListenAddress {
+    let host = host.trim_ascii();
+    let host = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
+    if host.is_empty() || host == b"*" {
+        return ListenAddress::Inet(None, port);
+    }
+    let text = String::from_utf8_lossy(host);
+    // A zone (`fe80::1%eth0`) says which interface, not which address.
+    let address = text.split_once('%').map_or(&*text, |(address, _)| address);
+    match address.parse::<IpAddr>() {
+        Ok(address) => ListenAddress::Inet(Some(address), port),
+        Err(_) => ListenAddress::Name(text.into_owned(), port),
+    }
+}
+
+/// `HOST:PORT`, `[HOST]:PORT`, `:PORT` or `PORT`.
+pub(crate) fn host_port(text: &[u8]) -> Option<ListenAddress> {
+    let text = text.trim_ascii();
+    let (name, port) = match text.iter().rposition(|b| *b == b':') {
+        Some(at) => (text.get(..at)?, text.get(at.saturating_add(1)..)?),
+        None => (&b""[..], text),
+    };
+    Some(host(name, number(port)?))
+}
+
+/// A path as a pattern that only it matches.
+pub(crate) fn literal(path: &Path) -> PathBuf {
+    let mut escaped = Vec::new();
+    for byte in path.as_os_str().as_bytes() {
+        if b"*?[]\\{}".contains(byte) {
+            escaped.push(b'\\');
+        }
+        escaped.push(*byte);
+    }
+    path_of(&escaped)
+}
+
+/// The directory of a file.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// Where a process was when it read its arguments, as its shell told it; services change their directory later.
+pub(crate) fn started_in(launch: &Launch) -> PathBuf {
+    launch
+        .variable("PWD")
+        .filter(|directory| directory.starts_with(b"/"))
+        .map_or_else(|| launch.directory.clone(), path_of)
+}
