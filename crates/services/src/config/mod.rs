@@ -5,13 +5,12 @@
 //! not understand it leaves out, and says so.
 
 pub(crate) mod generic;
-pub(crate) mod includes;
-mod nginx;
-pub(crate) mod yaml;
 pub(crate) mod getopt;
 pub(crate) mod includes;
+mod nginx;
 mod postgresql;
 pub(crate) mod reading;
+pub(crate) mod yaml;
 
 use std::path::PathBuf;
 
@@ -42,8 +41,7 @@ pub(crate) enum Wanted {
 }
 
 /// All readers.
-const READERS: &[Reader] = &[nginx::READER];
-const READERS: &[Reader] = &[postgresql::READER];
+const READERS: &[Reader] = &[nginx::READER, postgresql::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {
