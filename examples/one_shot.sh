@@ -42,7 +42,7 @@ while [ "$last" = none ]; do
     [ "$length" -le 65536 ] && [ $((total - at)) -ge "$length" ] || fail "the answer is cut off"
     # Payload lengths belong to the kind; hello is the first frame, and only the first.
     case $sequence:$kind:$length in
-    0:1:40) [ "$(raw "$at" 8)" = PORTOLAN ] && [ "$(number $((at + 8)) 2)" = 2 ] || fail "no helper of version 2" ;;
+    0:1:40) [ "$(raw "$at" 8)" = PORTOLAN ] && [ "$(number $((at + 8)) 2)" = 3 ] || fail "no helper of version 3" ;;
     0:* | *:1:*) fail "hello is not where it should be" ;;
     1:6:72) ;;
     1:2:* | 1:4:*) fail "no stat before the data" ;;

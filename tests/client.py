@@ -70,7 +70,7 @@ def decode(answer, operations, most_bytes, most_entries):
         if kind == HELLO:
             check(len(payload) == 40 and payload[:8] == b"PORTOLAN", "no portolan-helper")
             version, posture, seccomp, _, zero = struct.unpack_from("<HHBBH", payload, 8)
-            check(version == 2, "another version")
+            check(version == 3, "another version")
             check(posture < 128 and seccomp in (0, 2) and zero == 0, "an unknown posture")
             continue
         check(kind in (ERROR, REFUSED) or kind in FOLLOWS[operations[of]].get(before, ()),
@@ -106,7 +106,7 @@ def decode(answer, operations, most_bytes, most_entries):
 
 def request(words, most_bytes=204800, most_entries=10000):
     """The bytes of a request; each word is an operation, a colon, and a path."""
-    out = struct.pack("<4sHHQIHHQQHHBBH", b"PREQ", 2, 0, 0, 2000, 0, 0, most_bytes, most_entries, len(words),
+    out = struct.pack("<4sHHQIHHQQHHBBH", b"PREQ", 3, 0, 0, 2000, 0, 0, most_bytes, most_entries, len(words),
                       0, 0, 0, 0)
     for word in words:
         name, _, path = word.partition(b":")

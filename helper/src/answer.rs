@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use portolan_wire::code::{ErrorCode, FileKind, LimitKind, Stage};
-use portolan_wire::frame::{End, Entry, Failure, Frame, Hello, Stat, Writer};
+use portolan_wire::frame::{End, Entry, Failure, Frame, Hello, Place, Stat, Writer};
 use portolan_wire::request::{Demand, Request};
 
 use crate::confine;
@@ -128,6 +128,11 @@ impl Answer {
         self.bytes_left
     }
 
+    /// Bytes of files that the operation under way has sent.
+    pub(crate) fn bytes_of_operation(&self) -> u64 {
+        self.bytes
+    }
+
     pub(crate) fn entries_left(&self) -> u64 {
         self.entries_left
     }
@@ -170,6 +175,15 @@ impl Answer {
         self.entries = self.entries.saturating_add(1);
         self.entries_left = self.entries_left.saturating_sub(1);
         self.put(Stage::Glob, &Frame::Entry(Entry { kind, path }))
+    }
+
+    pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(), Fault> {
+        let length = u64::try_from(place.bytes.len()).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(length);
+        self.bytes_left = self.bytes_left.saturating_sub(length);
+        self.entries = self.entries.saturating_add(1);
+        self.entries_left = self.entries_left.saturating_sub(1);
+        self.put(Stage::Read, &Frame::Place(place))
     }
 
     /// Takes a file that was read, to close it once its end is written.

@@ -34,6 +34,7 @@ mod answer;
 mod arguments;
 mod confine;
 mod enter;
+mod find;
 mod glob;
 mod include;
 mod mounts;

@@ -351,6 +351,13 @@ pub(crate) fn kind_at(directory: BorrowedFd<'_>, name: &[u8]) -> Result<FileKind
     Ok(FileKind::of_mode(x.stx_mode.into()))
 }
 
+/// Where a byte is in these (`memchr(3)`): the C library's is many times quicker than what a build for size makes.
+pub(crate) fn byte_in(bytes: &[u8], byte: u8) -> Option<usize> {
+    // SAFETY: pointer and length are those of a live slice, and nothing is written.
+    let found = unsafe { libc::memchr(bytes.as_ptr().cast(), byte.into(), bytes.len()) };
+    (!found.is_null()).then(|| found.addr().saturating_sub(bytes.as_ptr().addr()))
+}
+
 /// From the file's own position.
 pub(crate) fn read(file: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize> {
     again(|| {

@@ -27,8 +27,23 @@ pub(crate) struct Part {
     pub(crate) stat: Option<Stat>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) entries: Vec<Found>,
+    pub(crate) places: Vec<Place>,
     /// How it ended; `None` when the answer broke off.
     pub(crate) end: Option<Result<End, Failure>>,
+}
+
+/// One place where a text was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// Where in the file the bytes begin.
+    pub offset: u64,
+    /// Where in the bytes the text begins; always less than their number.
+    pub at: usize,
+    /// Which of the texts it is, zero for the first.
+    pub text: usize,
+    /// The text, and what is around it.
+    pub bytes: Vec<u8>,
 }
 
 /// One path that matches, and for an include the file.
@@ -83,6 +98,12 @@ impl Listener {
                 Frame::Entry(entry) => {
                     self.part.entries.push(Found { path: entry.path.to_vec(), kind: entry.kind, file: None });
                 }
+                Frame::Place(place) => self.part.places.push(Place {
+                    offset: place.offset,
+                    at: usize::try_from(place.at).map_err(|_| WireError::BadLength)?,
+                    text: place.text.into(),
+                    bytes: place.bytes.to_vec(),
+                }),
                 Frame::FileEnd(end) => self.part.file(Ok(end))?,
                 Frame::FileError(failure) => self.part.file(Err(failure))?,
                 Frame::End(end) => {

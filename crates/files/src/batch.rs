@@ -16,7 +16,7 @@ use crate::answer::Part;
 use crate::error::About;
 use crate::exchange::{Broken, Received};
 use crate::glob::ended;
-use crate::{Content, Error, Files, Matches, Result, Stat};
+use crate::{Content, Error, Files, Find, Found, Matches, Result, Stat};
 
 /// What is done with one path or pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub enum Operation {
         /// Give the first bytes of a larger file instead of refusing it.
         prefix: bool,
     },
+    /// Look for texts in it, and give only what is around them.
+    Find(Find),
 }
 
 /// Operations that share one entry into a container, and one budget. It costs little more than one of them.
@@ -106,6 +108,8 @@ pub enum Outcome {
     Matches(Matches),
     /// Of [`Operation::Include`].
     Included(Included),
+    /// Of [`Operation::Find`].
+    Found(Found),
 }
 
 /// What a pattern matches, and what is in it.
@@ -256,6 +260,7 @@ impl Operation {
             Self::Stat => "look at",
             Self::Glob { .. } => "expand",
             Self::Include { .. } => "include",
+            Self::Find(_) => "look through",
             _ => "read",
         };
         About { operation, pid, path }
@@ -270,12 +275,21 @@ impl Operation {
             Self::Read { offset, .. } | Self::Renamed { offset, .. } if *offset > i64::MAX.unsigned_abs() => {
                 Err(Error::invalid(about, "no file has so many bytes"))
             }
+            Self::Find(find) => {
+                let (action, path) = (Action::Find(find.clone()), about.path.to_vec());
+                let operations = vec![request::Operation { action, path }];
+                let asked = Request { operations, ..Request::default() }.to_bytes();
+                asked.and_then(|bytes| Request::parse(&bytes)).map(drop).map_err(|_| {
+                    Error::invalid(about, "1 to 64 texts of 1 to 255 bytes, and 32 KiB around each")
+                })
+            }
             _ => Ok(()),
         }
     }
 
     fn action(&self) -> Action {
         match *self {
+            Self::Find(ref find) => Action::Find(find.clone()),
             Self::Stat => Action::Stat,
             Self::Read { max_bytes, offset, prefix } => Action::Read(Read { max_bytes, offset, prefix }),
             Self::Lines { lines, max_bytes } => Action::Lines { lines, max_bytes },
@@ -306,6 +320,7 @@ impl Operation {
             }
             Self::Glob { .. } => Matches::of_part(about, hello, part, broken).map(Outcome::Matches),
             Self::Include { .. } => Included::of_part(about, hello, part, broken).map(Outcome::Included),
+            Self::Find(find) => Found::of_part(about, find, part, broken).map(Outcome::Found),
         }
     }
 }

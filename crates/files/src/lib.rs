@@ -29,6 +29,7 @@
 //!
 //! # Layout
 //! - [`read`], [`glob`], [`batch`]: the operations, their options and answers
+//! - [`find`]: looking for texts in a file
 //! - [`tail`]: the end of a file that grows, is rotated, or comes back
 //! - [`stat`]: what a file is
 //! - `asynchronous` (feature `tokio`): the same for tasks
@@ -44,6 +45,7 @@ mod asynchronous;
 pub mod batch;
 pub mod error;
 mod exchange;
+pub mod find;
 pub mod glob;
 pub mod helper;
 mod one_shot;
@@ -62,9 +64,11 @@ use portolan_wire::request::Demand;
 
 pub use batch::{Batch, Included, Operation, Outcome};
 pub use error::Error;
+pub use find::{Found, Place};
 pub use glob::{Entry, GlobOptions, Matches};
 pub use portolan_linux::ErrorKind;
 pub use portolan_wire::frame::{Hello, posture};
+pub use portolan_wire::request::Find;
 pub use read::{Content, ReadOptions};
 pub use stat::Stat;
 pub use tail::{Event, Tail, TailOptions};

@@ -111,9 +111,9 @@ impl Files {
 fn arguments(request: &Request) -> Vec<OsString> {
     let mut words = Vec::new();
     let number = |n: u64| OsString::from(n.to_string());
-    match request.operations.first().map(|operation| operation.action) {
+    match request.operations.first().map(|operation| &operation.action) {
         Some(Action::Glob { max_entries }) => {
-            words.extend(["glob".into(), "--max-entries".into(), number(max_entries)]);
+            words.extend(["glob".into(), "--max-entries".into(), number(*max_entries)]);
         }
         Some(Action::Read(read)) => {
             words.extend(["read".into(), "--max-bytes".into(), number(read.max_bytes)]);

@@ -68,8 +68,8 @@ pub use portolan_dial::{DialOptions, Dialer};
 pub use portolan_dial::{Resolver, dns};
 pub use portolan_files::tail::Lines as LogLines;
 pub use portolan_files::{
-    Batch, Content, Event, Files, GlobOptions, Included, Matches, Operation, Outcome, ReadOptions, Stat,
-    Tail, TailOptions,
+    Batch, Content, Event, Files, Find, Found, GlobOptions, Included, Matches, Operation, Outcome, Place,
+    ReadOptions, Stat, Tail, TailOptions,
 };
 pub use portolan_linux::error::{Escaped, Feature, FileKind, Limit, NetError};
 pub use portolan_linux::privilege::Capability;

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use crate::frame::{End, Entry, Failure, Frame, HEADER, Hello, Stat};
+use crate::frame::{End, Entry, Failure, Frame, HEADER, Hello, Place, Stat};
 use crate::limits::{Limits, MAX_PAYLOAD};
 use crate::{VERSION, WireError};
 
@@ -168,6 +168,17 @@ impl Decoder {
                     return Err(WireError::TooManyEntries);
                 }
             }
+            Frame::Place(place) => {
+                let length = u64::try_from(place.bytes.len()).unwrap_or(u64::MAX);
+                self.bytes = self.bytes.saturating_add(length);
+                self.entries = self.entries.saturating_add(1);
+                if self.bytes.saturating_add(self.bytes_before) > self.limits.max_bytes {
+                    return Err(WireError::TooManyBytes);
+                }
+                if self.entries.saturating_add(self.entries_before) > self.limits.max_entries {
+                    return Err(WireError::TooManyEntries);
+                }
+            }
             Frame::End(end) => {
                 if end.bytes != self.bytes || end.entries != self.entries {
                     return Err(WireError::BadCount);
@@ -213,7 +224,7 @@ impl Decoder {
 }
 
 fn parse(kind: u8, payload: &[u8]) -> Result<Frame<'_>, WireError> {
-    const { assert!(VERSION == 2, "a new version needs its own table here") };
+    const { assert!(VERSION == 3, "a new version needs its own table here") };
     Ok(match kind {
         1 => Frame::Hello(Hello::read(payload)?),
         2 => Frame::Data(payload),
@@ -224,6 +235,7 @@ fn parse(kind: u8, payload: &[u8]) -> Result<Frame<'_>, WireError> {
         7 => Frame::FileEnd(End::read(payload)?),
         8 => Frame::FileError(Failure::read(payload)?),
         9 => Frame::Refused(Failure::read(payload)?),
+        10 => Frame::Place(Place::read(payload)?),
         other => return Err(WireError::Unknown(other)),
     })
 }

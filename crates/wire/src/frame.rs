@@ -1,11 +1,11 @@
-//! The header and the nine kinds of frame.
+//! The header and the ten kinds of frame.
 //!
 //! Every frame is a header of twelve bytes and a payload, all numbers little-endian:
 //!
 //! | offset | size | what |
 //! |---|---|---|
 //! | 0 | 4 | length of the payload, at most [`MAX_PAYLOAD`] |
-//! | 4 | 1 | kind: 1 hello, 2 data, 3 entry, 4 end, 5 error, 6 stat, 7 file end, 8 file error, 9 refused |
+//! | 4 | 1 | kind: 1 hello, 2 data, 3 entry, 4 end, 5 error, 6 stat, 7 file end, 8 file error, 9 refused, 10 place |
 //! | 5 | 1 | flags, zero |
 //! | 6 | 2 | which operation of the request, zero for the first |
 //! | 8 | 4 | sequence number, from zero |
@@ -61,9 +61,9 @@ pub mod posture {
 /// The last frame of an operation, or of an included file, that is whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct End {
-    /// Bytes in the data frames.
+    /// Bytes of the file in the data and place frames.
     pub bytes: u64,
-    /// Entry frames.
+    /// Entry and place frames.
     pub entries: u64,
     /// The size of the file by `fstat(2)`; 0 for files of `/proc` and `/sys`, whose size is not known.
     pub size: u64,
@@ -95,6 +95,19 @@ pub struct Entry<'a> {
     pub kind: FileKind,
     /// The path inside the container: bytes, not text.
     pub path: &'a [u8],
+}
+
+/// One place where a text was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Where in the file the bytes begin.
+    pub offset: u64,
+    /// Where in the bytes the text begins.
+    pub at: u32,
+    /// Which text of the request it is, zero for the first.
+    pub text: u16,
+    /// The text, and what is around it.
+    pub bytes: &'a [u8],
 }
 
 /// What the helper saw of a file before it read it (`statx(2)`).
@@ -148,6 +161,8 @@ pub enum Frame<'a> {
     FileError(Failure),
     /// No operation could be begun.
     Refused(Failure),
+    /// One place of a find.
+    Place(Place<'a>),
 }
 
 impl Frame<'_> {
@@ -162,6 +177,7 @@ impl Frame<'_> {
             Frame::FileEnd(_) => 7,
             Frame::FileError(_) => 8,
             Frame::Refused(_) => 9,
+            Frame::Place(_) => 10,
         }
     }
 }
@@ -195,6 +211,7 @@ impl Writer {
                 (failure.write(&mut fixed), &[])
             }
             Frame::Stat(stat) => (stat.write(&mut fixed), &[]),
+            Frame::Place(place) => (place.write(&mut fixed), place.bytes),
         };
         let length = u32::try_from(head.len().saturating_add(tail.len())).unwrap_or(u32::MAX);
         if length > MAX_PAYLOAD {
@@ -385,6 +402,29 @@ impl<'a> Entry<'a> {
             return Err(WireError::BadLength);
         }
         Ok(Self { kind: FileKind::try_from(*kind)?, path })
+    }
+}
+
+impl<'a> Place<'a> {
+    fn write<'b>(&self, to: &'b mut [u8; FIXED]) -> &'b [u8] {
+        let parts = (self.offset.to_le_bytes(), self.at.to_le_bytes(), self.text.to_le_bytes());
+        fill(to, &[&parts.0, &parts.1, &parts.2, &[0, 0]])
+    }
+
+    pub(crate) fn read(payload: &'a [u8]) -> Result<Self, WireError> {
+        let mut fields = Fields(payload);
+        let offset = u64::from_le_bytes(fields.take()?);
+        let at = u32::from_le_bytes(fields.take()?);
+        let text = u16::from_le_bytes(fields.take()?);
+        if fields.take::<2>()? != [0; 2] {
+            return Err(WireError::Unknown(u8::MAX));
+        }
+        let bytes = fields.0;
+        // A text has at least one byte.
+        if usize::try_from(at).map_or(true, |at| at >= bytes.len()) {
+            return Err(WireError::BadLength);
+        }
+        Ok(Self { offset, at, text, bytes })
     }
 }
 

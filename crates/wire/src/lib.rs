@@ -9,7 +9,7 @@
 //! an unknown frame, a wrong sequence number or a byte after the end is an error.
 //!
 //! # Layout
-//! - [`frame`]: the header and the nine kinds of frame, and how each is written
+//! - [`frame`]: the header and the ten kinds of frame, and how each is written
 //! - [`request`]: what is asked: the operations of one entry into a container
 //! - [`ids`]: whose files they are: the ids that a user namespace maps
 //! - [`decoder`]: bytes to frames, with limits and the order that frames must have
@@ -55,7 +55,7 @@ pub mod request;
 use core::fmt;
 
 /// The version of the protocol that this crate speaks; the hello frame carries it.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// What is wrong with a stream of frames, or with a frame that was to be written.
 ///

@@ -23,6 +23,12 @@ pub const MAX_REQUEST: usize = 128 * 1024;
 pub const MAX_OPERATIONS: usize = 1024;
 /// The most lines of a `uid_map` (see `user_namespaces(7)`).
 pub const MAX_RANGES: usize = 340;
+/// The most texts of one `find`.
+pub const MAX_TEXTS: usize = 64;
+/// The longest of them, in bytes.
+pub const MAX_TEXT: usize = 255;
+/// The most bytes that are sent of one place where a text was found.
+pub const MAX_AROUND: u32 = 32 * 1024;
 
 /// What a reader accepts of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

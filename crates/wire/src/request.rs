@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::frame::Fields;
 use crate::ids::Ids;
 use crate::limits::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, DEFAULT_TIMEOUT_MS};
-use crate::limits::{MAX_OPERATIONS, MAX_PATH, MAX_RANGES, MAX_REQUEST};
+use crate::limits::{MAX_AROUND, MAX_OPERATIONS, MAX_PATH, MAX_RANGES, MAX_REQUEST, MAX_TEXT, MAX_TEXTS};
 use crate::{VERSION, WireError};
 
 /// How a request begins.
@@ -16,6 +16,7 @@ pub const MAGIC: [u8; 4] = *b"PREQ";
 const ANY_FILE_SYSTEM: u16 = 1;
 const WITH_IDS: u16 = 1 << 1;
 const PREFIX: u8 = 1;
+const LINES: u8 = 1 << 1;
 
 /// One entry into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub struct Operation {
 }
 
 /// What is done with a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
     /// Say what it is.
@@ -98,6 +99,30 @@ pub enum Action {
         /// Give the first bytes of a larger file instead of refusing it.
         prefix: bool,
     },
+    /// Look for texts in a file, and send only what is around them.
+    Find(Find),
+}
+
+/// What is looked for in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Find {
+    /// Any of these: 1 to [`MAX_TEXTS`], of 1 to [`MAX_TEXT`] bytes each.
+    pub texts: Vec<Vec<u8>>,
+    /// Only where a line begins.
+    pub at_lines: bool,
+    /// So many bytes before a text are sent with it ...
+    pub before: u32,
+    /// ... and so many from where it begins: no fewer than the longest text has. Both together are at most
+    /// [`MAX_AROUND`].
+    pub after: u32,
+    /// Begin at this byte.
+    pub offset: u64,
+    /// Look through at most so many bytes.
+    pub max_looked: u64,
+    /// At most so many places.
+    pub max_places: u64,
+    /// At most so many bytes are sent.
+    pub max_bytes: u64,
 }
 
 /// How a file is read.
@@ -131,7 +156,8 @@ impl Request {
     ///
     /// # Errors
     /// [`WireError::FrameTooLong`] over [`MAX_REQUEST`], [`WireError::TooManyEntries`] over [`MAX_OPERATIONS`],
-    /// [`WireError::BadLength`] for a path that is empty, relative, too long or holds a NUL, or too many ranges.
+    /// [`WireError::BadLength`] for a path that is empty, relative, too long or holds a NUL, too many ranges, or texts
+    /// to find over the limits of [`Find`].
     ///
     /// # Example
     /// ```
@@ -266,6 +292,10 @@ impl Operation {
         let path = self.path.as_slice();
         check(path)?;
         let flag = |prefix: bool| if prefix { PREFIX } else { 0 };
+        let texts = match &self.action {
+            Action::Find(find) => find.texts()?,
+            _ => Vec::new(),
+        };
         let n = match self.action {
             Action::Stat => Numbers { action: 1, ..Numbers::default() },
             Action::Read(Read { max_bytes, offset, prefix }) => {
@@ -281,28 +311,54 @@ impl Operation {
             Action::Include { max_entries, max_bytes, prefix } => {
                 Numbers { action: 6, flags: flag(prefix), max_entries, max_bytes, ..Numbers::default() }
             }
+            Action::Find(Find {
+                at_lines, before, after, offset, max_looked, max_places, max_bytes, ..
+            }) => {
+                let flags = if at_lines { LINES } else { 0 };
+                let around = u64::from(after) << 32 | u64::from(before);
+                let (max_entries, device, inode) = (max_places, max_looked, around);
+                Numbers {
+                    action: 7,
+                    flags,
+                    max_bytes,
+                    offset,
+                    max_entries,
+                    device,
+                    inode,
+                    ..Numbers::default()
+                }
+            }
         };
-        let length = u16::try_from(path.len()).map_err(|_| WireError::BadLength)?;
+        let length = |bytes: &[u8]| u16::try_from(bytes.len()).map_err(|_| WireError::BadLength);
         out.extend_from_slice(&[n.action, n.flags]);
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&length(path)?.to_le_bytes());
+        out.extend_from_slice(&length(&texts)?.to_le_bytes());
+        out.extend_from_slice(&[0; 2]);
         for number in [n.lines, n.max_bytes, n.offset, n.max_entries, n.device, n.inode] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(path);
+        out.extend_from_slice(&texts);
         Ok(())
     }
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, WireError> {
         let [action, flags] = fields.take::<2>()?;
         let length = usize::from(u16::from_le_bytes(fields.take()?));
-        if fields.take::<4>()? != [0; 4] || flags & !PREFIX != 0 {
+        let texts = usize::from(u16::from_le_bytes(fields.take()?));
+        if fields.take::<2>()? != [0; 2] || flags & !(PREFIX | LINES) != 0 {
             return Err(WireError::Unknown(u8::MAX));
         }
         let mut number = || fields.take().map(u64::from_le_bytes);
         let (lines, max_bytes, offset) = (number()?, number()?, number()?);
         let (max_entries, device, inode) = (number()?, number()?, number()?);
         let prefix = flags & PREFIX != 0;
+        if offset > i64::MAX.unsigned_abs() {
+            return Err(WireError::BadLength);
+        }
+        let path = fields.bytes(length)?;
+        check(path)?;
+        let mut texts = Fields(fields.bytes(texts)?);
         let action = match action {
             1 => Action::Stat,
             2 => Action::Read(Read { max_bytes, offset, prefix }),
@@ -310,14 +366,51 @@ impl Operation {
             4 => Action::Renamed { device, inode, offset, max_bytes },
             5 => Action::Glob { max_entries },
             6 => Action::Include { max_entries, max_bytes, prefix },
+            7 => {
+                let [b0, b1, b2, b3, a0, a1, a2, a3] = inode.to_le_bytes();
+                let mut find = Find {
+                    texts: Vec::new(),
+                    at_lines: flags & LINES != 0,
+                    before: u32::from_le_bytes([b0, b1, b2, b3]),
+                    after: u32::from_le_bytes([a0, a1, a2, a3]),
+                    offset,
+                    max_looked: device,
+                    max_places: max_entries,
+                    max_bytes,
+                };
+                while !texts.0.is_empty() && find.texts.len() < MAX_TEXTS {
+                    let [length] = texts.take()?;
+                    find.texts.push(texts.bytes(length.into())?.to_vec());
+                }
+                // Counts and sums, before anybody goes by them.
+                find.texts()?;
+                Action::Find(find)
+            }
             other => return Err(WireError::Unknown(other)),
         };
-        if offset > i64::MAX.unsigned_abs() {
+        texts.end(())?;
+        Ok(Self { action, path: path.to_vec() })
+    }
+}
+
+impl Find {
+    /// The texts' bytes on the wire, if they and what is around them keep within their limits.
+    fn texts(&self) -> Result<Vec<u8>, WireError> {
+        let longest = self.texts.iter().map(Vec::len).max().unwrap_or(0);
+        let within = (1..=MAX_TEXTS).contains(&self.texts.len())
+            && longest <= MAX_TEXT
+            && u32::try_from(longest).is_ok_and(|longest| longest <= self.after)
+            && self.before.saturating_add(self.after) <= MAX_AROUND
+            && self.texts.iter().all(|text| !text.is_empty());
+        if !within {
             return Err(WireError::BadLength);
         }
-        let path = fields.bytes(length)?;
-        check(path)?;
-        Ok(Self { action, path: path.to_vec() })
+        let mut out = Vec::new();
+        for text in &self.texts {
+            out.push(u8::try_from(text.len()).map_err(|_| WireError::BadLength)?);
+            out.extend_from_slice(text);
+        }
+        Ok(out)
     }
 }
 
@@ -334,6 +427,19 @@ mod tests {
 
     use super::*;
 
+    fn find() -> Find {
+        Find {
+            texts: vec![b"Package: x".to_vec(), b"\0\xff".to_vec()],
+            at_lines: true,
+            before: 11,
+            after: 12,
+            offset: 13,
+            max_looked: 14,
+            max_places: 15,
+            max_bytes: 16,
+        }
+    }
+
     fn all() -> Request {
         let path = b"/var/log/x".to_vec();
         let actions = [
@@ -343,6 +449,7 @@ mod tests {
             Action::Renamed { device: 4, inode: 5, offset: 6, max_bytes: 7 },
             Action::Glob { max_entries: 8 },
             Action::Include { max_entries: 9, max_bytes: 10, prefix: false },
+            Action::Find(find()),
         ];
         Request {
             id: 77,
@@ -359,7 +466,7 @@ mod tests {
         let request = all();
         let bytes = request.to_bytes().unwrap_or_default();
         assert_eq!(Request::parse(&bytes), Ok(request));
-        assert_eq!(bytes.len(), 48 + 3 * 8 + 6 * (56 + 10));
+        assert_eq!(bytes.len(), 48 + 3 * 8 + 7 * (56 + 10) + 11 + 3);
         let plain = Request::default();
         assert_eq!(Request::parse(&plain.to_bytes().unwrap_or_default()), Ok(plain));
     }
@@ -372,6 +479,45 @@ mod tests {
         }
         bytes.push(0);
         assert_eq!(Request::parse(&bytes), Err(WireError::BadLength));
+    }
+
+    #[test]
+    fn what_is_looked_for_keeps_within_its_limits() {
+        let with = |find: Find| {
+            let operation = Operation { action: Action::Find(find), path: b"/x".to_vec() };
+            Request { operations: vec![operation], ..Request::default() }.to_bytes()
+        };
+        let most = Find { texts: vec![vec![b'x'; MAX_TEXT]; MAX_TEXTS], after: 255, ..find() };
+        assert!(with(most.clone()).is_ok_and(|bytes| Request::parse(&bytes).is_ok()));
+        for wrong in [
+            Find { texts: vec![], ..find() },
+            Find { texts: vec![vec![]], ..find() },
+            Find { texts: vec![vec![b'x'; MAX_TEXT + 1]], after: 300, ..find() },
+            Find { texts: vec![b"x".to_vec(); MAX_TEXTS + 1], ..find() },
+            Find { after: 9, ..find() },
+            Find { after: MAX_AROUND, before: 1, ..find() },
+            Find { after: u32::MAX, before: u32::MAX, ..find() },
+        ] {
+            assert_eq!(with(wrong.clone()), Err(WireError::BadLength), "{wrong:?}");
+        }
+        // The same in bytes: lengths of texts that go past their end, are nothing, or leave some over.
+        let good = with(find()).unwrap_or_default();
+        let at = 48 + 56 + 2;
+        for (at, value) in
+            [(at, 11), (at, 0), (at, 200), (at + 11, 1), (at + 11, 3), (48 + 4, 13), (48 + 4, 15)]
+        {
+            let mut bytes = good.clone();
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+            assert!(Request::parse(&bytes).is_err(), "{at} {value}");
+        }
+        // What other actions have no use for is not there.
+        let mut stat = good;
+        if let Some(byte) = stat.get_mut(48) {
+            *byte = 1;
+        }
+        assert!(Request::parse(&stat).is_err());
     }
 
     #[test]

@@ -8,9 +8,9 @@
 
 use portolan_wire::code::{ErrorCode, FileKind, LimitKind, Stage};
 use portolan_wire::decoder::Decoder;
-use portolan_wire::frame::{End, Entry, Failure, Frame, Hello, Stat, Writer, posture};
+use portolan_wire::frame::{End, Entry, Failure, Frame, Hello, Place, Stat, Writer, posture};
 use portolan_wire::limits::Limits;
-use portolan_wire::request::{Action, Demand, Operation, Read, Request};
+use portolan_wire::request::{Action, Demand, Find, Operation, Read, Request};
 
 type Golden = Vec<(Frame<'static>, &'static str)>;
 
@@ -23,7 +23,7 @@ const HELLO: (Frame<'static>, &str) = (
         bounding: 0,
         mount_namespace: 4_026_532_571,
     }),
-    "28000000 01 00 0000 00000000 504f52544f4c414e 0200 2700 02 04 0000 0400000000000000 \
+    "28000000 01 00 0000 00000000 504f52544f4c414e 0300 2700 02 04 0000 0400000000000000 \
      0000000000000000 db0200f0 00000000",
 );
 
@@ -105,7 +105,7 @@ fn refused() -> Golden {
     ]
 }
 
-const REQUEST: &str = "50524551 0200 0000 0700000000000000 d0070000 0000 0000 0020030000000000 \
+const REQUEST: &str = "50524551 0300 0000 0700000000000000 d0070000 0000 0000 0020030000000000 \
     1027000000000000 0200 2300 02 04 0000 \
     02 00 0b00 00000000 0000000000000000 0020030000000000 0000000000000000 0000000000000000 \
     0000000000000000 0000000000000000 2f6574632f782e636f6e66 \
@@ -128,6 +128,47 @@ fn request() -> Request {
         ],
         ..Request::default()
     }
+}
+
+const FINDING: &str = "50524551 0300 0000 0800000000000000 d0070000 0000 0000 0020030000000000 \
+    1027000000000000 0100 0000 00 00 0000 \
+    07 02 0600 1300 0000 0000000000000000 0010000000000000 0000000000000000 0400000000000000 \
+    0000100000000000 00000000 20000000 2f782f646972 0a 5061636b6167653a2061 07 5061636b616765";
+
+fn finding() -> Request {
+    let find = Find {
+        texts: vec![b"Package: a".to_vec(), b"Package".to_vec()],
+        at_lines: true,
+        before: 0,
+        after: 32,
+        offset: 0,
+        max_looked: 1 << 20,
+        max_places: 4,
+        max_bytes: 4096,
+    };
+    let operations = vec![Operation { action: Action::Find(find), path: b"/x/dir".to_vec() }];
+    Request { id: 8, operations, ..Request::default() }
+}
+
+fn found() -> Golden {
+    let place = Place { offset: 300, at: 0, text: 0, bytes: b"Package: a\nVersion: 1.0-1\n\n" };
+    vec![
+        HELLO,
+        (
+            STAT,
+            "48000000 06 00 0000 01000000 01 000000 a4810000 a0860100 a1860100 0a00000000000000 \
+             0100000008000000 d204000000000000 00f1536500000000 05000000 01000000 0000a0d885573416 0000000000000000",
+        ),
+        (
+            Frame::Place(place),
+            "2b000000 0a 00 0000 02000000 2c01000000000000 00000000 0000 0000 \
+             5061636b6167653a20610a56657273696f6e3a20312e302d310a0a",
+        ),
+        (
+            Frame::End(End { bytes: 27, entries: 1, size: 840_000, truncated: false, skipped: 0 }),
+            "20000000 04 00 0000 03000000 1b00000000000000 0100000000000000 40d10c0000000000 00 000000 00000000",
+        ),
+    ]
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -170,12 +211,15 @@ fn frames_have_their_golden_bytes() {
     check(&error(), 1);
     check(&refused(), 1);
     check(&refused(), 2);
+    check(&found(), 1);
 }
 
 #[test]
 fn a_request_has_its_golden_bytes() {
     assert_eq!(request().to_bytes().unwrap(), unhex(REQUEST));
     assert_eq!(Request::parse(&unhex(REQUEST)).unwrap(), request());
+    assert_eq!(finding().to_bytes().unwrap(), unhex(FINDING));
+    assert_eq!(Request::parse(&unhex(FINDING)).unwrap(), finding());
 }
 
 #[test]
@@ -183,8 +227,10 @@ fn the_document_shows_these_bytes() {
     let document = include_str!("../../../docs/protocol.md");
     let digits = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
     let document = digits(document);
-    for (frame, bytes) in [two_operations(), error(), refused()].concat() {
+    for (frame, bytes) in [two_operations(), error(), refused(), found()].concat() {
         assert!(document.contains(&digits(bytes)), "docs/protocol.md lacks the bytes of {frame:?}: {bytes}");
     }
-    assert!(document.contains(&digits(REQUEST)), "docs/protocol.md lacks the request: {REQUEST}");
+    for request in [REQUEST, FINDING] {
+        assert!(document.contains(&digits(request)), "docs/protocol.md lacks the request: {request}");
+    }
 }

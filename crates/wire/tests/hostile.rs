@@ -9,7 +9,7 @@
 use portolan_wire::WireError::{self, BadCount, BadLength, BadMagic, BadVersion, OutOfOrder};
 use portolan_wire::code::{ErrorCode, FileKind, LimitKind, Stage};
 use portolan_wire::decoder::Decoder;
-use portolan_wire::frame::{End, Entry, Failure, Frame, Hello, Writer};
+use portolan_wire::frame::{End, Entry, Failure, Frame, Hello, Place, Writer};
 use portolan_wire::limits::Limits;
 use portolan_wire::{frame, request};
 
@@ -155,6 +155,33 @@ fn an_included_file_counts_its_own_bytes() {
 }
 
 #[test]
+fn places_count_as_bytes_and_as_entries() {
+    let place = |at, bytes| Frame::Place(Place { offset: u64::MAX, at, text: 9, bytes });
+    assert_eq!(verdict(&[HELLO, STAT, place(0, b"x"), place(1, b"xy"), end(3, 2)], 1), Ok(true));
+    assert_eq!(verdict(&[HELLO, STAT, place(0, b"x"), end(1, 0)], 1), Err(BadCount));
+    assert_eq!(verdict(&[HELLO, STAT, place(0, b"x"), end(0, 1)], 1), Err(BadCount));
+    for (at, bytes) in [(0, &b""[..]), (1, b"x"), (u32::MAX, b"x")] {
+        assert_eq!(verdict(&[HELLO, STAT, place(at, bytes)], 1), Err(BadLength), "no text in it");
+    }
+    let limits = Limits { max_bytes: 3, max_entries: 1 };
+    assert_eq!(outcome(&stream(&[HELLO, place(0, b"1234")]), limits), Err(WireError::TooManyBytes));
+    assert_eq!(
+        outcome(&stream(&[HELLO, place(0, b"1"), place(0, b"2")]), limits),
+        Err(WireError::TooManyEntries)
+    );
+    // The two bytes that must be nothing, and a payload without its fields.
+    let good = stream(&[HELLO, place(0, b"x")]);
+    for at in [good.len() - 3, good.len() - 2] {
+        let mut bytes = good.clone();
+        bytes[at] = 1;
+        assert_eq!(outcome(&bytes, Limits::default()), Err(WireError::Unknown(255)));
+    }
+    let mut short = good;
+    short[52] = 15;
+    assert_eq!(outcome(&short[..52 + 12 + 15], Limits::default()), Err(BadLength));
+}
+
+#[test]
 fn forged_lengths_cost_nothing() {
     let mut bytes = stream(&[HELLO]);
     bytes.extend_from_slice(&u32::MAX.to_le_bytes());
@@ -226,12 +253,12 @@ fn unknown_things_are_errors() {
             assert!(free || got != Ok(true), "byte {at} = {value:#x} was taken");
         }
     }
-    for (version, got) in [([1, 0], 1), ([3, 0], 3), ([2, 1], 258)] {
+    for (version, got) in [([1, 0], 1), ([2, 0], 2), ([3, 1], 259)] {
         let mut bytes = whole.clone();
         bytes[20..22].copy_from_slice(&version);
         assert_eq!(outcome(&bytes, Limits::default()), Err(BadVersion(got)));
     }
-    for (kind, posture) in [(10, 0), (0, 0), (4, 0x80)] {
+    for (kind, posture) in [(11, 0), (0, 0), (4, 0x80)] {
         let mut bytes = whole.clone();
         (bytes[140], bytes[22]) = (kind, posture);
         assert!(matches!(outcome(&bytes, Limits::default()), Err(WireError::Unknown(_))));
