@@ -73,6 +73,10 @@ fn search(file: &OwnedFd, stat: Stat, find: &Find, answer: &mut Answer) -> Resul
             let offset = start.saturating_add(long(first));
             let (at, text) = (at.saturating_sub(first), u16::try_from(text).unwrap_or(u16::MAX));
             answer.place(Place { offset, at: u32::try_from(at).unwrap_or(0), text, bytes })?;
+            // Whoever wants one place wants no more to be read.
+            if left == 0 {
+                return Ok(whole(true));
+            }
         }
         if ended {
             // That there is no more is known of files whose size is.

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portolan_files::{Batch, Files, GlobOptions, Operation, Outcome};
+use portolan_files::{Batch, Files, Find, GlobOptions, Operation, Outcome};
 use portolan_linux::error::{Escaped, FileKind, Limit};
 use portolan_linux::{ErrorKind, Process};
 
 use crate::config::Wanted;
 use crate::prints::Prints;
-use crate::source::{Included, Source, Unread};
+use crate::source::{Finding, Findings, Included, Source, Unread};
 
 /// The files that a process sees. Each is read once.
 pub(crate) struct Inside<'a> {
@@ -21,6 +21,7 @@ pub(crate) struct Inside<'a> {
     read: HashMap<PathBuf, Result<Arc<[u8]>, Unread>>,
     included: HashMap<PathBuf, Included>,
     looked: HashMap<PathBuf, Result<FileKind, Unread>>,
+    found: HashMap<(PathBuf, Find), Result<Arc<Findings>, Unread>>,
     bytes: u64,
     /// Why nothing more is asked for.
     broken: Option<Unread>,
@@ -46,6 +47,7 @@ impl<'a> Inside<'a> {
             read: HashMap::new(),
             included: HashMap::new(),
             looked: HashMap::new(),
+            found: HashMap::new(),
             bytes: 0,
             broken: None,
             prints: Prints::default(),
@@ -60,6 +62,7 @@ impl<'a> Inside<'a> {
                 Wanted::Read(path) => !self.read.contains_key(path),
                 Wanted::Include(pattern) => !self.included.contains_key(pattern),
                 Wanted::Look(path) => !self.looked.contains_key(path),
+                Wanted::Find(path, find) => !self.found.contains_key(&(path.clone(), find.clone())),
             })
             .collect();
         if !fresh.is_empty() {
@@ -105,6 +108,7 @@ impl<'a> Inside<'a> {
                     batch.operation(include, pattern)
                 }
                 Wanted::Look(path) => batch.stat(path),
+                Wanted::Find(path, find) => batch.operation(Operation::Find(find.clone()), path),
             };
         }
         // A file that comes or goes changes its directory.
@@ -147,6 +151,9 @@ impl<'a> Inside<'a> {
                     self.included.insert(pattern.clone(), nothing);
                 }
                 Wanted::Look(path) => drop(self.looked.insert(path.clone(), Err(why.clone()))),
+                Wanted::Find(path, find) => {
+                    self.found.insert((path.clone(), find.clone()), Err(why.clone()));
+                }
             }
         }
     }
@@ -195,6 +202,27 @@ impl<'a> Inside<'a> {
             (Wanted::Include(pattern), Err(error)) => {
                 let incomplete = Some(unread(&error)).filter(|unread| !unread.is_missing());
                 self.included.insert(pattern.clone(), Included { files: Vec::new(), incomplete });
+            }
+            (Wanted::Find(path, find), outcome) => {
+                let found = match outcome {
+                    Ok(Outcome::Found(found)) => {
+                        let places = found.places.into_iter();
+                        let places = places.map(|place| Finding { bytes: place.bytes, at: place.at });
+                        let places: Vec<Finding> = places.collect();
+                        let bytes = places.iter().map(|place| place.bytes.len()).sum::<usize>();
+                        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+                        self.prints.note(path, Some(&found.stat));
+                        Ok(Arc::new(Findings { places, truncated: found.truncated }))
+                    }
+                    Ok(_) => return,
+                    Err(error) => {
+                        if error.kind() == ErrorKind::NotFound {
+                            self.prints.note(path, None);
+                        }
+                        Err(unread(&error))
+                    }
+                };
+                self.found.insert((path.clone(), find.clone()), found);
             }
             _ => {}
         }
@@ -259,6 +287,21 @@ impl Source for Inside<'_> {
             self.fetch(&[&Wanted::Include(pattern.to_owned())]);
         }
         self.included.get(pattern).cloned().unwrap_or_default()
+    }
+
+    fn find(&mut self, path: &Path, find: &Find) -> Result<Arc<Findings>, Unread> {
+        let key = (path.to_owned(), find.clone());
+        if !self.found.contains_key(&key) {
+            self.fetch(&[&Wanted::Find(key.0.clone(), key.1.clone())]);
+        }
+        self.found.get(&key).cloned().unwrap_or_else(|| {
+            let path = Escaped(path.as_os_str().as_bytes());
+            Err(Unread::new(ErrorKind::Protocol, format!("look through {path}: no answer")))
+        })
+    }
+
+    fn foresee(&mut self, wanted: &[Wanted]) {
+        Inside::foresee(self, wanted);
     }
 
     fn glob(&mut self, pattern: &Path) -> Vec<PathBuf> {

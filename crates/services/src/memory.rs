@@ -5,10 +5,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use portolan_files::Find;
 use portolan_linux::ErrorKind;
 use portolan_linux::error::{Escaped, FileKind};
 
-use crate::source::{Included, Source, Unread};
+use crate::source::{Finding, Findings, Included, Source, Unread};
 
 /// Files of a test, and what was read of them. A pattern may have wildcards in any of its names.
 #[derive(Debug, Default)]
@@ -66,6 +67,24 @@ impl Source for Memory {
                 })
         };
         self.files.keys().filter(fits).cloned().collect()
+    }
+
+    fn find(&mut self, path: &Path, find: &Find) -> Result<Arc<Findings>, Unread> {
+        let bytes = self.read(path)?;
+        let from = usize::try_from(find.offset).unwrap();
+        let fits = |at: &usize| {
+            let line = *at == 0 || bytes[at.saturating_sub(1)] == b'\n';
+            (line || !find.at_lines) && find.texts.iter().any(|text| bytes[*at..].starts_with(text))
+        };
+        let places = (from..bytes.len()).filter(fits).map(|at| {
+            let first = at.saturating_sub(find.before as usize).max(from);
+            let last = at.saturating_add(find.after as usize).min(bytes.len());
+            Finding { bytes: bytes[first..last].to_vec(), at: at.saturating_sub(first) }
+        });
+        let most = usize::try_from(find.max_places).unwrap();
+        let places: Vec<Finding> = places.take(most).collect();
+        let truncated = places.len() == most;
+        Ok(Arc::new(Findings { places, truncated }))
     }
 
     fn kind(&mut self, path: &Path) -> Result<FileKind, Unread> {

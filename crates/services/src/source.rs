@@ -4,8 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use portolan_files::Find;
 use portolan_linux::ErrorKind;
 use portolan_linux::error::FileKind;
+
+use crate::config::Wanted;
 
 /// Where files come from: a container's, through the helper ([`Inside`](crate::inside::Inside)), or a test's.
 ///
@@ -32,11 +35,40 @@ pub trait Source {
     /// The paths that match a pattern, sorted as bytes; empty when there are none.
     fn glob(&mut self, pattern: &Path) -> Vec<PathBuf>;
 
+    /// What is around texts in a file, which may be larger than what may be read; not all of it counts as read then.
+    ///
+    /// # Errors
+    /// Why the file was not looked through.
+    fn find(&mut self, path: &Path, find: &Find) -> Result<Arc<Findings>, Unread>;
+
+    /// Fetches at once what will be asked for. Nothing depends on it.
+    fn foresee(&mut self, _wanted: &[Wanted]) {}
+
     /// What a path is, links followed.
     ///
     /// # Errors
     /// Why it could not be looked at.
     fn kind(&mut self, path: &Path) -> Result<FileKind, Unread>;
+}
+
+/// Texts that were found in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Findings {
+    /// In the file's order.
+    pub places: Vec<Finding>,
+    /// Whether a limit ended the search.
+    pub truncated: bool,
+}
+
+/// A text that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The text, and what is around it.
+    pub bytes: Vec<u8>,
+    /// Where in them the text begins.
+    pub at: usize,
 }
 
 /// Files that match a pattern.

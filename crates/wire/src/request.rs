@@ -104,7 +104,7 @@ pub enum Action {
 }
 
 /// What is looked for in a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Find {
     /// Any of these: 1 to [`MAX_TEXTS`], of 1 to [`MAX_TEXT`] bytes each.
     pub texts: Vec<Vec<u8>>,
@@ -394,6 +394,11 @@ impl Operation {
 }
 
 impl Find {
+    /// The most texts: [`MAX_TEXTS`].
+    pub const MOST_TEXTS: usize = MAX_TEXTS;
+    /// The longest text in bytes: [`MAX_TEXT`].
+    pub const LONGEST_TEXT: usize = MAX_TEXT;
+
     /// The texts' bytes on the wire, if they and what is around them keep within their limits.
     fn texts(&self) -> Result<Vec<u8>, WireError> {
         let longest = self.texts.iter().map(Vec::len).max().unwrap_or(0);

@@ -14,6 +14,8 @@ pub(crate) mod yaml;
 
 use std::path::PathBuf;
 
+use portolan_files::Find;
+
 use crate::configuration::Configuration;
 use crate::launch::Launch;
 use crate::source::Source;
@@ -31,13 +33,15 @@ pub(crate) struct Reader {
 
 /// A file that will most likely be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub enum Wanted {
     /// A file.
     Read(PathBuf),
     /// The files that match a pattern.
     Include(PathBuf),
     /// What a path is.
     Look(PathBuf),
+    /// What is around texts in a file.
+    Find(PathBuf, Find),
 }
 
 /// All readers.

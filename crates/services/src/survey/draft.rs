@@ -9,8 +9,9 @@ use crate::configuration::Configuration;
 use crate::endpoint;
 use crate::launch::Launch;
 use crate::recognise::group::Group;
-use crate::service::{LogFile, Service};
+use crate::service::{LogFile, Service, Version};
 use crate::source::Source;
+use crate::version::Asked;
 
 /// A service as it grows.
 pub(super) struct Draft<'a> {
@@ -20,13 +21,14 @@ pub(super) struct Draft<'a> {
     pub(super) launch: Launch,
     pub(super) reader: Option<&'static Reader>,
     pub(super) configuration: Configuration,
+    pub(super) version: Option<Version>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn of(group: Group<'a>, shape: u64, view: View, launch: Launch) -> Self {
         let rule = &group.verdict.rule;
         let reader = config::reader(rule.reader.as_deref().unwrap_or(&rule.kind));
-        Self { shape, view, group, launch, reader, configuration: Configuration::default() }
+        Self { shape, view, group, launch, reader, configuration: Configuration::default(), version: None }
     }
 
     /// What reading its configuration will most likely take.
@@ -45,8 +47,13 @@ impl<'a> Draft<'a> {
         };
     }
 
+    /// What there is to find a version by.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked::new(&self.group.verdict.rule, &self.group.verdict.name, &self.launch, &self.view.root)
+    }
+
     pub(super) fn finish(self, scene: &Scene<'_>) -> Service {
-        let Self { group, configuration, .. } = self;
+        let Self { group, configuration, version, .. } = self;
         let rule = &group.verdict.rule;
         let container = group.first.container.and_then(|init| scene.containers.get(&init));
         let listeners: Vec<&Listener> =
@@ -75,7 +82,7 @@ impl<'a> Draft<'a> {
             process: group.first.id,
             processes,
             netns: listeners.first().map_or(group.first.net, |listener| listener.netns),
-            version: None,
+            version,
             endpoints: endpoint::of(&listeners, &configuration, &rule.ports),
             logs: logs.collect(),
             configuration,

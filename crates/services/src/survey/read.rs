@@ -1,4 +1,4 @@
-//! Reads the configurations of several containers at once, so that one whose files do not come does not delay the
+//! Reads the configurations and versions of several containers at once, so that one whose files do not come does not delay the
 //! others.
 
 use std::sync::Mutex;
@@ -14,6 +14,7 @@ use super::draft::Draft;
 use super::view::View;
 use crate::inside::Inside;
 use crate::prints::Prints;
+use crate::version::Versions;
 
 /// The services that see the same files.
 pub(super) struct Job<'a> {
@@ -69,10 +70,14 @@ impl<'a> Job<'a> {
             }
         };
         let mut inside = Inside::new(files, &process);
-        let wanted: Vec<_> = self.drafts.iter().flat_map(Draft::foresee).collect();
+        let mut wanted: Vec<_> = self.drafts.iter().flat_map(Draft::foresee).collect();
+        let asked: Vec<_> = self.drafts.iter().map(Draft::asked).collect();
+        let versions = Versions::of(&asked);
+        wanted.extend(versions.foresee());
         inside.foresee(&wanted);
         for draft in &mut self.drafts {
             draft.configure(&mut inside);
+            draft.version = versions.tell(&draft.asked(), &mut inside);
         }
         self.prints = Some(inside.into_prints());
     }

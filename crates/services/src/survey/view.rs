@@ -15,7 +15,7 @@ use crate::recognise::group::Group;
 #[derive(Debug, Clone)]
 pub(super) struct View {
     mnt: NamespaceId,
-    root: PathBuf,
+    pub(super) root: PathBuf,
     pub(super) process: ProcessId,
 }
 
