@@ -22,6 +22,7 @@
 //! - `watch`: what changes on a host, told as it happens
 //! - `tunnel`: ways in for clients that take no stream: sockets here, threads there
 //! - `runtimes`: containers of every runtime that Debian has, by the words of each
+//! - `metadata`: what the runtimes' API says of containers, and what sockets that hang or lie can do
 //! - `direction`, `fences`: the tree keeps the rules that the design gives it
 #![allow(
     clippy::unwrap_used,
@@ -43,6 +44,7 @@ mod hostile;
 mod impostor;
 mod inside;
 mod manners;
+mod metadata;
 mod older;
 mod oracle;
 mod privileges;

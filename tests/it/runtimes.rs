@@ -37,22 +37,22 @@ mod cri;
 mod crun;
 mod ctr;
 mod docker;
-mod engine;
-mod group;
+pub(crate) mod engine;
+pub(crate) mod group;
 mod lxc;
 mod matrix;
 mod nspawn;
-mod place;
-mod podman;
-mod process;
+pub(crate) mod place;
+pub(crate) mod podman;
+pub(crate) mod process;
 mod protobuf;
-mod rootfs;
-mod rootless;
+pub(crate) mod rootfs;
+pub(crate) mod rootless;
 mod runc;
 mod several;
 mod systemd;
 mod told;
-mod tool;
+pub(crate) mod tool;
 mod traces;
 mod unshare;
 mod view;
@@ -64,12 +64,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Waits until no other test runs a runtime.
-fn turn() -> MutexGuard<'static, ()> {
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
     // A test that failed has cleaned up like any other.
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A name that no other run of these tests uses.
-fn name(what: &str) -> String {
+pub(crate) fn name(what: &str) -> String {
     format!("portolan-{}-{what}", std::process::id())
 }

@@ -68,6 +68,9 @@ Examples:
   portolan scan
   portolan scan --json | jq '.listeners[] | select(.reach == \"loopback\")'
 
+Docker and Podman are asked about their containers, for half a second at most; with --json their answer is under
+'metadata'. The chart needs none of it: what they do not say in time is told as a fault.
+
 What could not be looked at is told on standard error, and under 'faults' with --json. REACH says from where a
 listener can be reached: its own loopback only, its network namespace, or the host's network. In JSON a Unix socket
 has its path under 'address' ('@' before an abstract name), and port 0.
@@ -79,7 +82,7 @@ pub(crate) struct Scan {
     /// Print JSON (schema portolan.inventory/1) instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    /// Ask no runtime's API for names and labels (none is asked by this version)
+    /// Do not ask Docker and Podman for labels, ports and health
     #[arg(long)]
     pub(crate) no_runtime_api: bool,
     /// How the kernel is asked

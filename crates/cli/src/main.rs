@@ -9,6 +9,7 @@ mod arguments;
 mod command;
 mod failure;
 mod json;
+mod metadata;
 mod table;
 
 use std::io::Write as _;

@@ -35,6 +35,7 @@
 //! - [`host`]: the three doors in one value
 //! - [`target`]: what a name stands for
 //! - [`doctor`]: what works here, and what is missing
+//! - `metadata`: what Docker and Podman say of containers (feature `docker`)
 //! - `resolver`: names as a container has them (feature `dns`)
 //! - `watch`: a watch as an asynchronous stream (feature `tokio`)
 //! - [`error`]: all errors of the doors as one
@@ -43,6 +44,8 @@
 pub mod doctor;
 pub mod error;
 pub mod host;
+#[cfg(feature = "docker")]
+pub mod metadata;
 #[cfg(feature = "dns")]
 mod resolver;
 pub mod target;
@@ -51,6 +54,8 @@ pub mod watch;
 
 pub use error::Error;
 pub use host::Host;
+#[cfg(feature = "docker")]
+pub use metadata::{Metadata, Runtimes};
 pub use target::Target;
 #[cfg(feature = "tokio")]
 pub use watch::WatchStream;

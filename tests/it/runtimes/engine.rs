@@ -1,10 +1,11 @@
 //! A Docker daemon that belongs to its test.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::place::Place;
 use super::process::Process;
@@ -13,19 +14,19 @@ use super::tool::{attempt, told, tool};
 use super::traces::Traces;
 
 /// The image that [`Engine::start`] imports.
-pub(super) const IMAGE: &str = "portolan/inside:1";
+pub(crate) const IMAGE: &str = "portolan/inside:1";
 
 /// A daemon with a socket, data and containerd of its own. The fields are dropped in their order: the daemon ends,
 /// then its mounts and files go, then what it made elsewhere.
 #[derive(Debug)]
-pub(super) struct Engine {
+pub(crate) struct Engine {
     daemon: Process,
     place: Place,
     _traces: Traces,
 }
 
 impl Engine {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let parent = parent();
         // The last ones are an identity that the daemon insists on writing there, and its directories below /run.
         let traces = Traces::of(
@@ -40,22 +41,54 @@ impl Engine {
             ],
         );
         let place = Place::new("docker");
+        let daemon = Self::daemon(&place, &[]);
+        let mut engine = Self { daemon, place, _traces: traces };
+        engine.wait_until_it_answers();
+        engine.import();
+        engine
+    }
+
+    fn daemon(place: &Place, options: &[&str]) -> Process {
         let mut command = tool("dockerd");
         command
+            .args(options)
             .args(["--data-root", &place.at("data"), "--exec-root", &place.at("exec")])
-            .args(["--pidfile", &place.at("pid"), "--host", &socket(&place)])
+            .args(["--pidfile", &place.at("pid"), "--host", &socket(place)])
             // The image is small: copies of it cost less than finding out which file systems stack here.
             .args(["--storage-driver", "vfs"])
             .args(["--exec-opt", "native.cgroupdriver=cgroupfs"])
             // The host's network is not ours to change.
             .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]);
-        let daemon = Process::start(&mut command, Signal::SIGTERM, &place.path().join("log"));
-        let mut engine = Self { daemon, place, _traces: traces };
-        let mut ping = engine.docker();
+        Process::start(&mut command, Signal::SIGTERM, &place.path().join("log"))
+    }
+
+    #[track_caller]
+    fn wait_until_it_answers(&mut self) {
+        let mut ping = self.docker();
         ping.args(["version", "--format", "{{.Server.Version}}"]);
-        engine.daemon.wait_for("answer", || attempt(&mut ping));
-        engine.import();
-        engine
+        self.daemon.wait_for("answer", || attempt(&mut ping));
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.place.path().join("docker.sock")
+    }
+
+    /// Sends the daemon a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.daemon.pid()), signal).unwrap();
+    }
+
+    /// Ends the daemon as no one can expect, and its containers go on.
+    pub(crate) fn crash(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.daemon.wait_for_end();
+    }
+
+    /// Starts it again after a crash; it takes its containers back.
+    pub(crate) fn start_again(&mut self) {
+        self.daemon = Self::daemon(&self.place, &["--live-restore"]);
+        self.wait_until_it_answers();
     }
 
     fn import(&self) {
@@ -71,7 +104,7 @@ impl Engine {
     }
 
     /// The client, bound to this daemon. Debian's own is as old as its daemon; others may refuse it for its age.
-    pub(super) fn docker(&self) -> Command {
+    pub(crate) fn docker(&self) -> Command {
         let debians = "/usr/bin/docker";
         let mut command = tool(if Path::new(debians).exists() { debians } else { "docker" });
         command
@@ -83,7 +116,7 @@ impl Engine {
 
     /// Starts a container; gives its id.
     #[track_caller]
-    pub(super) fn run<S: AsRef<str>>(&self, options: &[&str], program: &[S]) -> String {
+    pub(crate) fn run<S: AsRef<str>>(&self, options: &[&str], program: &[S]) -> String {
         let program = program.iter().map(AsRef::as_ref);
         let mut command = self.docker();
         let id = told(command.args(["run", "--detach"]).args(options).arg(IMAGE).args(program));
@@ -93,12 +126,12 @@ impl Engine {
 
     /// A field of `docker inspect`, as a Go template.
     #[track_caller]
-    pub(super) fn inspect(&self, container: &str, template: &str) -> String {
+    pub(crate) fn inspect(&self, container: &str, template: &str) -> String {
         told(self.docker().args(["inspect", "--format", template, container]))
     }
 
     #[track_caller]
-    pub(super) fn pid(&self, container: &str) -> i32 {
+    pub(crate) fn pid(&self, container: &str) -> i32 {
         self.inspect(container, "{{.State.Pid}}").parse().unwrap()
     }
 }
@@ -120,6 +153,6 @@ fn socket(place: &Place) -> String {
 }
 
 /// A parent for control groups that is not Docker's own.
-pub(super) fn parent() -> String {
+pub(crate) fn parent() -> String {
     format!("/{}", super::name("parent"))
 }

@@ -12,10 +12,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same name in each hierarchy that systemd keeps processes in; gone with all below when it is dropped.
 #[derive(Debug)]
-pub(super) struct Group(Vec<PathBuf>);
+pub(crate) struct Group(Vec<PathBuf>);
 
 impl Group {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let tops = mounts.lines().filter_map(|line| {
             let (place, kind) = line.split_once(" - ")?;
@@ -29,7 +29,7 @@ impl Group {
     }
 
     /// A shell script that goes there, and becomes the program of its arguments.
-    pub(super) fn script(&self) -> String {
+    pub(crate) fn script(&self) -> String {
         let goes = self.0.iter().map(|path| format!("echo $$ > {}/cgroup.procs && ", path.display()));
         goes.collect::<String>() + "exec \"$0\" \"$@\""
     }

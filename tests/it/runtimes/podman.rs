@@ -14,10 +14,10 @@ use super::told::Told;
 use super::tool::{attempt, detach, told, tool};
 use super::traces::Traces;
 
-const IMAGE: &str = "localhost/portolan/inside:1";
+pub(crate) const IMAGE: &str = "localhost/portolan/inside:1";
 
 /// The defaults ask for limits above ours, for a service manager, and for locks that all users of Podman share.
-pub(super) const CONFIGURATION: &str = r#"
+pub(crate) const CONFIGURATION: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 pids_limit = 0
@@ -30,13 +30,13 @@ lock_type = "file"
 
 /// Podman with storage of its own.
 #[derive(Debug)]
-struct Store {
-    place: Place,
+pub(crate) struct Store {
+    pub(crate) place: Place,
     _traces: Traces,
 }
 
 impl Store {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let traces = Traces::of(&["libpod_parent/conmon", "libpod_parent"], &["/run/runc", "/run/libpod"]);
         let place = Place::new("podman");
         fs::write(place.path().join("containers.conf"), CONFIGURATION).unwrap();
@@ -46,7 +46,7 @@ impl Store {
         Self { place, _traces: traces }
     }
 
-    fn podman(&self) -> Command {
+    pub(crate) fn podman(&self) -> Command {
         let mut command = tool("podman");
         command
             .env("CONTAINERS_CONF", self.place.at("containers.conf"))
@@ -56,7 +56,7 @@ impl Store {
     }
 
     #[track_caller]
-    fn import(&self) {
+    pub(crate) fn import(&self) {
         let mut tar = tool("tar");
         tar.args(["-C", &self.place.at("rootfs"), "-c", "."]).stdout(Stdio::piped());
         let mut tar = tar.spawn().unwrap();

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A child with a log, which is asked to end, and made to, when it is dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     end: Signal,
     log: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a program that ends by this signal. It also gets it when the thread that started it ends in whatever
     /// way, so that it does not outlive a suite that was killed.
-    pub(super) fn start(program: &mut Command, end: Signal, log: &Path) -> Self {
+    pub(crate) fn start(program: &mut Command, end: Signal, log: &Path) -> Self {
         let mut command = tool("setpriv");
         command.args(["--pdeathsig", &end.as_str()[3..]]).arg(program.get_program()).args(program.get_args());
         for (name, value) in program.get_envs() {
@@ -40,13 +40,13 @@ impl Process {
         Self { child, end, log: log.to_owned() }
     }
 
-    pub(super) fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.child.id().try_into().unwrap()
     }
 
     /// Waits for something that the program does.
     #[track_caller]
-    pub(super) fn wait_for<T>(&mut self, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&mut self, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         let start = Instant::now();
         loop {
             if let Some(found) = check() {
@@ -59,9 +59,15 @@ impl Process {
         }
     }
 
+    /// Waits until it has ended by what was sent to it.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Its only child, once it has one.
     #[track_caller]
-    pub(super) fn only_child(&mut self) -> i32 {
+    pub(crate) fn only_child(&mut self) -> i32 {
         let pid = self.pid();
         self.wait_for("child", || {
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;

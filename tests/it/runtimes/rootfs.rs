@@ -7,16 +7,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-pub(super) const CONFIG: &str = "name = inside\ninclude conf.d/*.conf\n";
+pub(crate) const CONFIG: &str = "name = inside\ninclude conf.d/*.conf\n";
 /// `/etc/passwd` inside, so that it cannot be taken for the host's.
-pub(super) const PASSWD: &str = "root:x:0:0:inside:/:/bin/sh\n";
-pub(super) const PAGE: &str = "the page of the inside\n";
+pub(crate) const PASSWD: &str = "root:x:0:0:inside:/:/bin/sh\n";
+pub(crate) const PAGE: &str = "the page of the inside\n";
 
 /// A shell that is there in a tree with [`programs`] and on the host.
-pub(super) const SH: &str = "/bin/sh";
+pub(crate) const SH: &str = "/bin/sh";
 
 /// Files as a service has them: `/etc/app` with two includes and two absolute symbolic links, and `/srv/www`.
-pub(super) fn files(root: &Path) {
+pub(crate) fn files(root: &Path) {
     let etc = root.join("etc");
     fs::create_dir_all(etc.join("app/conf.d")).unwrap();
     fs::create_dir_all(root.join("srv/www")).unwrap();
@@ -35,7 +35,7 @@ pub(super) fn files(root: &Path) {
 }
 
 /// A whole root file system of one program.
-pub(super) fn programs(root: &Path) {
+pub(crate) fn programs(root: &Path) {
     for directory in ["bin", "dev", "proc", "sys", "tmp", "run", "usr"] {
         fs::create_dir_all(root.join(directory)).unwrap();
     }
@@ -48,17 +48,17 @@ pub(super) fn programs(root: &Path) {
 
 /// A shell script that serves the page on the loopback, which it brings up first: a new network namespace has it
 /// down. The web server takes the shell's place.
-pub(super) fn serve(www: &str, port: u16) -> String {
+pub(crate) fn serve(www: &str, port: u16) -> String {
     format!("busybox ifconfig lo 127.0.0.1 up && exec {}", httpd(www, port).join(" "))
 }
 
 /// The web server alone.
-pub(super) fn httpd(www: &str, port: u16) -> [String; 7] {
+pub(crate) fn httpd(www: &str, port: u16) -> [String; 7] {
     ["busybox", "httpd", "-f", "-p", &format!("127.0.0.1:{port}"), "-h", www].map(str::to_owned)
 }
 
 /// A port that nobody on the host listens on, and that the kernel gives to nobody who asks for any.
-pub(super) fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 8000).unwrap();
     loop {
@@ -70,6 +70,6 @@ pub(super) fn port() -> u16 {
 }
 
 /// Whether the host's own loopback answers on a port.
-pub(super) fn is_open_on_host(port: u16) -> bool {
+pub(crate) fn is_open_on_host(port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(1)).is_ok()
 }

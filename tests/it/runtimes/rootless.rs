@@ -15,16 +15,16 @@ use crate::oracle;
 
 /// A user id that nobody has: above those that `adduser` gives, below those that systemd does (`UIDS-GIDS` in its
 /// documentation).
-const USER: u32 = 60_432;
+pub(crate) const USER: u32 = 60_432;
 
 /// A user's Podman. The user is in no file of the host: Podman finds him in one that only it sees.
 #[derive(Debug)]
-struct Account {
-    place: Place,
+pub(crate) struct Account {
+    pub(crate) place: Place,
 }
 
 impl Account {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Place::new("rootless");
         let home = place.directory("home");
         rootfs::programs(&place.directory("home/rootfs"));
@@ -61,7 +61,7 @@ impl Account {
     }
 
     /// Podman, which also says that the user has few ids.
-    fn podman(&self) -> Command {
+    pub(crate) fn podman(&self) -> Command {
         let mut command = self.program("podman");
         command.args(["--log-level", "error"]);
         command

@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 
+use portolan::metadata::Answer;
 use portolan::{ErrorKind, Host, ScanOptions};
 
 use super::note;
 use crate::arguments::{Scan, Source};
 use crate::failure::Failure;
-use crate::{json, table};
+use crate::{json, metadata, table};
 
 pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
     if options.source == Source::Bpf {
@@ -18,10 +19,19 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
     let mut how = ScanOptions::default();
     how.thorough = options.thorough;
     let host = Host::new().with_scan_options(how);
-    let chart = host.scan()?;
-    let survey = host.survey(&chart);
+    let mut chart = host.scan()?;
+    let survey = || host.survey(&chart);
+    // The runtimes are asked meanwhile, and nobody waits for them longer than need be.
+    let (answer, survey) = if options.no_runtime_api {
+        (Answer::default(), survey())
+    } else {
+        metadata::beside(&host, &chart, survey)
+    };
+    answer.apply(&mut chart);
     let text = if options.json {
-        let mut text = json::inventory(&chart, &survey).to_string();
+        let mut json = json::inventory(&chart, &survey);
+        metadata::add(&mut json, &answer);
+        let mut text = json.to_string();
         text.push('\n');
         text
     } else {
@@ -33,6 +43,7 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
         for fault in chart.faults.iter().filter(|fault| fault.kind != ErrorKind::TargetGone) {
             note(&fault.to_string());
         }
+        answer.faults.iter().for_each(|fault| note(&fault.to_string()));
     }
     Ok(())
 }

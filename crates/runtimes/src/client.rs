@@ -1,0 +1,169 @@
+//! What is asked of a runtime.
+//!
+//! bollard asks what holds no secrets, through our own connections. What does (a container's and an image's variables) is
+//! read here into bollard's types: its client writes whole answers to the debug log of whoever logs.
+
+use std::sync::Arc;
+
+use bollard::models::{ContainerInspectResponse, ImageInspect};
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
+use hyper::Response;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::fault::Trouble;
+use crate::metadata::{Engine, Pod};
+use crate::speaker::is_id;
+use crate::transport::{Line, of_hyper, refused};
+
+/// One container, its labels and all.
+const CONTAINER: u64 = 4 * 1024 * 1024;
+/// The list of the containers that run.
+const LIST: u64 = 16 * 1024 * 1024;
+/// Version and pod.
+const SMALL: u64 = 256 * 1024;
+/// Events of one connection; then there is another.
+const EVENTS: u64 = 1024 * 1024;
+/// What is asked in time by whoever waits: the caller's deadline, not the client's, counts.
+const NEVER: u64 = 3600;
+
+/// A runtime that said who it is.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) line: Arc<Line>,
+    pub(crate) engine: Engine,
+    docker: Docker,
+    version: String,
+    /// The version of Podman's own API, which has pods.
+    podman: Option<String>,
+}
+
+impl Client {
+    /// Asks who is there, and which API it speaks.
+    pub(crate) async fn meet(line: Arc<Line>) -> Result<Self, Trouble> {
+        let version: Value = read(&line.get("/version", SMALL).await?)?;
+        let spoken = version.get("ApiVersion").and_then(Value::as_str).and_then(numbers);
+        let spoken = spoken.ok_or_else(|| Trouble::Nonsense("it tells no version".to_owned()))?;
+        let ours = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+        // A newer daemon knows what we know; an older one refuses what it does not.
+        let (major_version, minor_version) = spoken.min(ours);
+        let podman = podmans(&version);
+        let engine = if podman.is_some() { Engine::Podman } else { Engine::Docker };
+        let through = Arc::clone(&line);
+        let transport = move |request: BollardRequest| {
+            let line = Arc::clone(&through);
+            async move { through_line(&line, request).await }
+        };
+        let agreed = ClientVersion { major_version, minor_version };
+        let docker =
+            Docker::connect_with_custom_transport(transport, Some("http://localhost"), NEVER, &agreed)
+                .map_err(|e| of_bollard(&e))?;
+        Ok(Self { line, engine, docker, version: format!("v{major_version}.{minor_version}"), podman })
+    }
+
+    /// Whether it still answers.
+    pub(crate) async fn ping(&self) -> Result<(), Trouble> {
+        self.line.get("/_ping", SMALL).await.map(drop)
+    }
+
+    /// The ids of the containers that run.
+    pub(crate) async fn running(&self) -> Result<Vec<String>, Trouble> {
+        let options = ListContainersOptionsBuilder::new().all(false).build();
+        let listed = self.docker.list_containers(Some(options)).await.map_err(|e| of_bollard(&e))?;
+        Ok(listed.into_iter().filter_map(|container| container.id).filter(|id| is_id(id)).collect())
+    }
+
+    /// What is known of a container; nothing when it is not this runtime's. With it, how many bytes that took.
+    pub(crate) async fn container(
+        &self,
+        id: &str,
+    ) -> Result<Option<(ContainerInspectResponse, usize)>, Trouble> {
+        match self.line.get(&format!("/{}/containers/{id}/json", self.version), CONTAINER).await {
+            Ok(body) => Ok(Some((read(&body)?, body.len()))),
+            Err(Trouble::Refused { status: 404, .. }) => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// By which digests registries have an image.
+    pub(crate) async fn digests(&self, image: &str) -> Result<Vec<String>, Trouble> {
+        if !image.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':') || !(1..=200).contains(&image.len())
+        {
+            return Err(Trouble::Nonsense("an image has no id".to_owned()));
+        }
+        let body = self.line.get(&format!("/{}/images/{image}/json", self.version), CONTAINER).await?;
+        Ok(read::<ImageInspect>(&body)?.repo_digests.unwrap_or_default())
+    }
+
+    /// The pod that Podman made a container in.
+    pub(crate) async fn pod(&self, id: &str) -> Result<Option<Pod>, Trouble> {
+        let Some(podman) = &self.podman else { return Ok(None) };
+        let body = self.line.get(&format!("/v{podman}/libpod/containers/{id}/json"), CONTAINER).await?;
+        let container: Value = read(&body)?;
+        let Some(pod) = container.get("Pod").and_then(Value::as_str).filter(|pod| is_id(pod)) else {
+            return Ok(None);
+        };
+        let body = self.line.get(&format!("/v{podman}/libpod/pods/{pod}/json"), SMALL).await?;
+        let named: Value = read(&body)?;
+        let name = named.get("Name").and_then(Value::as_str).map(str::to_owned);
+        Ok(Some(Pod { uid: Some(pod.to_owned()), name, ..Pod::default() }))
+    }
+
+    /// What happens to containers, since a moment (seconds and nanoseconds since 1970, as the runtime counted them).
+    pub(crate) async fn events(&self, since: Option<(i64, i64)>) -> Result<Response<Incoming>, Trouble> {
+        // {"type":["container"]}
+        let mut path = format!("/{}/events?filters=%7B%22type%22%3A%5B%22container%22%5D%7D", self.version);
+        if let Some((seconds, nanos)) = since {
+            path.push_str(&format!("&since={seconds}.{nanos:09}"));
+        }
+        self.line.ask(&path, EVENTS).await
+    }
+}
+
+/// bollard's request on a connection of ours.
+async fn through_line(
+    line: &Arc<Line>,
+    request: BollardRequest,
+) -> Result<Response<Incoming>, bollard::errors::Error> {
+    let answered = line.send(request, LIST).await;
+    answered.map_err(|trouble| bollard::errors::Error::IOError { err: std::io::Error::other(trouble) })
+}
+
+fn of_bollard(error: &bollard::errors::Error) -> Trouble {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, message } => {
+            refused(*status_code, message)
+        }
+        bollard::errors::Error::RequestTimeoutError => Trouble::Deadline,
+        other => of_hyper(other),
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Trouble> {
+    // Its words are about types and places, and quote values: of variables, too.
+    serde_json::from_slice(body).map_err(|e| {
+        let what = if e.is_eof() { "its JSON ends too early" } else { "its JSON is not what it should be" };
+        Trouble::Nonsense(format!("{what}, at line {} column {}", e.line(), e.column()))
+    })
+}
+
+/// The version of its own API, if this is Podman.
+fn podmans(version: &Value) -> Option<String> {
+    let components = version.get("Components")?.as_array()?.iter();
+    let named = |part: &&Value| {
+        part.get("Name").and_then(Value::as_str).is_some_and(|name| name.starts_with("Podman"))
+    };
+    let podman = components.take(64).find(named)?;
+    let version = podman.get("Details").and_then(|details| details.get("APIVersion")).and_then(Value::as_str);
+    // It goes into requests.
+    let sound = |text: &&str| {
+        text.len() < 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    Some(version.filter(sound).unwrap_or("4.0.0").to_owned())
+}
+
+fn numbers(version: &str) -> Option<(usize, usize)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
