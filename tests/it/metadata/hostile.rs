@@ -60,9 +60,18 @@ fn a_socket_that_never_answers_costs_the_deadline_and_nothing_else() {
 #[test]
 fn garbage_is_a_fault() {
     require!(Need::Root);
-    for garbage in ["\u{0}\u{1}\u{2}\r\n\r\n", "SSH-2.0-OpenSSH\r\n", "", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"] {
-        let (answer, _) = beside_an_honest_one(PATIENCE, move |_, stream| drop(stream.write_all(garbage.as_bytes())));
-        assert!(matches!(only_trouble(&answer), Trouble::Nonsense(_) | Trouble::Io { .. }), "{garbage:?}: {answer:?}");
+    for garbage in [
+        "\u{0}\u{1}\u{2}\r\n\r\n",
+        "SSH-2.0-OpenSSH\r\n",
+        "",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{",
+    ] {
+        let (answer, _) =
+            beside_an_honest_one(PATIENCE, move |_, stream| drop(stream.write_all(garbage.as_bytes())));
+        assert!(
+            matches!(only_trouble(&answer), Trouble::Nonsense(_) | Trouble::Io { .. }),
+            "{garbage:?}: {answer:?}"
+        );
     }
     let bodies = ["", "[]", "{\"Id\":1}", "{\"State\":{\"Status\":\"\u{1b}[2J\"}}", &"[".repeat(100_000)];
     for body in bodies.map(str::to_owned) {
@@ -271,4 +280,3 @@ fn what_is_no_socket_is_a_fault_and_what_is_not_there_too_if_it_was_named() {
     empty.containers.clear();
     assert!(ask(&Runtimes::with_sockets([&file]), &empty, PATIENCE).faults.is_empty());
 }
-

@@ -71,7 +71,10 @@ pub(super) struct Server {
 
 impl Server {
     /// `answer` is given the path that was asked for, and the stream.
-    pub(super) fn start(path: PathBuf, answer: impl Fn(&str, &mut UnixStream) + Send + Sync + 'static) -> Self {
+    pub(super) fn start(
+        path: PathBuf,
+        answer: impl Fn(&str, &mut UnixStream) + Send + Sync + 'static,
+    ) -> Self {
         let listener = UnixListener::bind(&path).unwrap();
         let answer = Arc::new(answer);
         thread::spawn(move || {
