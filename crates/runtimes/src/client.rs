@@ -96,18 +96,24 @@ impl Client {
         Ok(read::<ImageInspect>(&body)?.repo_digests.unwrap_or_default())
     }
 
-    /// The pod that Podman made a container in.
-    pub(crate) async fn pod(&self, id: &str) -> Result<Option<Pod>, Trouble> {
+    /// What Podman says by its own API only; nothing of Docker.
+    pub(crate) async fn podmans_own(&self, id: &str) -> Result<Option<Own>, Trouble> {
         let Some(podman) = &self.podman else { return Ok(None) };
         let body = self.line.get(&format!("/v{podman}/libpod/containers/{id}/json"), CONTAINER).await?;
         let container: Value = read(&body)?;
-        let Some(pod) = container.get("Pod").and_then(Value::as_str).filter(|pod| is_id(pod)) else {
-            return Ok(None);
+        let text = |value: Option<&Value>| {
+            value.and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
         };
-        let body = self.line.get(&format!("/v{podman}/libpod/pods/{pod}/json"), SMALL).await?;
-        let named: Value = read(&body)?;
-        let name = named.get("Name").and_then(Value::as_str).map(str::to_owned);
-        Ok(Some(Pod { uid: Some(pod.to_owned()), name, ..Pod::default() }))
+        let log = container.get("HostConfig").and_then(|host| host.get("LogConfig"));
+        let log_driver = text(log.and_then(|log| log.get("Type")));
+        let log_path = text(log.and_then(|log| log.get("Path")));
+        let mut own = Own { pod: None, log_driver, log_path };
+        if let Some(pod) = text(container.get("Pod")).filter(|pod| is_id(pod)) {
+            let body = self.line.get(&format!("/v{podman}/libpod/pods/{pod}/json"), SMALL).await?;
+            let named: Value = read(&body)?;
+            own.pod = Some(Pod { uid: Some(pod), name: text(named.get("Name")), ..Pod::default() });
+        }
+        Ok(Some(own))
     }
 
     /// What happens to containers, since a moment (seconds and nanoseconds since 1970, as the runtime counted them).
@@ -119,6 +125,15 @@ impl Client {
         }
         self.line.ask(&path, EVENTS).await
     }
+}
+
+/// What Podman does not say, or says otherwise, by the API that it shares with Docker.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) pod: Option<Pod>,
+    /// In Podman's own words: by the other API `k8s-file` is Docker's `json-file`, which is another format.
+    pub(crate) log_driver: Option<String>,
+    pub(crate) log_path: Option<String>,
 }
 
 /// bollard's request on a connection of ours.

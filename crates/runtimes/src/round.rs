@@ -161,11 +161,14 @@ pub(crate) async fn about(client: &Client, cache: &Cache, id: &str) -> Asked {
             },
         }
     }
-    if metadata.pod.is_none() {
-        match client.pod(id).await {
-            Ok(pod) => metadata.pod = pod,
-            Err(trouble) => missing.push(trouble),
+    match client.podmans_own(id).await {
+        Ok(None) => {}
+        Ok(Some(own)) => {
+            metadata.pod = metadata.pod.or(own.pod);
+            metadata.log_driver = own.log_driver.or(metadata.log_driver);
+            metadata.log_path = own.log_path.or(metadata.log_path);
         }
+        Err(trouble) => missing.push(trouble),
     }
     Ok(Some((Box::new(Entry { metadata, pid, speaker, weight }), missing)))
 }

@@ -183,7 +183,7 @@ fn what_was_said_before_is_not_lost_when_the_daemon_hangs() {
 
 #[test]
 fn a_users_socket_speaks_of_that_users_containers_only() {
-    require!(Need::Root, Need::Program("python3"), Need::Program("setpriv"));
+    require!(Need::Root, Need::File("/usr/bin/python3"), Need::Program("setpriv"));
     let (lone, scratch) = (Lone::start(), Scratch::new());
     let open = scratch.path().join("users");
     fs::create_dir(&open).unwrap();
@@ -230,7 +230,7 @@ impl Drop for RunUser {
 fn a_users_directory_leads_nowhere_else() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    require!(Need::Root, Need::Program("python3"), Need::Program("setpriv"));
+    require!(Need::Root, Need::File("/usr/bin/python3"), Need::Program("setpriv"));
     let (lone, scratch, run) = (Lone::start(), Scratch::new(), RunUser::new(USER + 1));
     let asked = Arc::new(AtomicBool::new(false));
     let (told, answer) = (Arc::clone(&asked), honest(&lone.id, lone.pid()));

@@ -151,7 +151,16 @@ Server(path, Answer).serve_forever()
 "#;
         let mut command = Command::new("setpriv");
         let user = user.to_string();
-        command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "python3", "-c", PROGRAM]);
+        command.args([
+            "--reuid",
+            &user,
+            "--regid",
+            &user,
+            "--clear-groups",
+            "/usr/bin/python3",
+            "-c",
+            PROGRAM,
+        ]);
         command.arg(path).args([VERSION, &inspected(id, pid)]);
         let server = Self(command.stdin(Stdio::null()).spawn().unwrap());
         let start = Instant::now();

@@ -83,6 +83,9 @@ impl Engine {
     pub(crate) fn crash(&mut self) {
         self.signal(Signal::SIGKILL);
         self.daemon.wait_for_end();
+        // Its containerd is killed with it (`PR_SET_PDEATHSIG`), and may stay a zombie, which the next daemon would take for
+        // a living one.
+        fs::remove_file(self.place.at("exec/containerd/containerd.pid")).unwrap();
     }
 
     /// Starts it again after a crash; it takes its containers back.
