@@ -122,6 +122,35 @@ fn behind_by_default(name: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
+/// What whoever builds `portolan` pays for it, build scripts and macros included.
+#[test]
+fn the_library_costs_few_crates() {
+    let plain = built_with(&[]);
+    let has =
+        |packages: &BTreeSet<String>, name: &str| packages.iter().any(|p| p.split(' ').next() == Some(name));
+    assert!(has(&plain, "portolan-scan"), "or this looks at nothing: {plain:?}");
+    assert!(plain.len() <= 45, "{} by default: {plain:?}", plain.len());
+    let asynchronous = RUNTIMES.into_iter().chain(["bollard", "hyper"]);
+    let found: Vec<&str> = asynchronous.filter(|name| has(&plain, name)).collect();
+    assert!(found.is_empty(), "the default build drags {found:?} along");
+    let docker = built_with(&["--features", "docker"]);
+    assert!(has(&docker, "bollard"), "or this looks at nothing: {docker:?}");
+    assert!(docker.len() <= 130, "{} with docker: {docker:?}", docker.len());
+}
+
+/// The packages, each version for itself, that building `portolan` takes.
+fn built_with(features: &[&str]) -> BTreeSet<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--package", "portolan", "--edges", "normal,build", "--prefix", "none"]);
+    cargo.args(["--offline", "--locked"]).args(features);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // After the version comes in brackets where it is from, or that it was listed before.
+    let package = |line: &str| line.split_once(" (").map_or(line, |(package, _)| package).trim().to_owned();
+    text.lines().filter(|line| !line.is_empty()).map(package).collect()
+}
+
 /// The names of all packages that a package needs at run time, however indirectly.
 fn everything_behind(name: &str) -> BTreeSet<&'static str> {
     let names: BTreeMap<&str, &str> = metadata()["packages"]

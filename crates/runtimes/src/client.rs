@@ -80,7 +80,15 @@ impl Client {
         id: &str,
     ) -> Result<Option<(ContainerInspectResponse, usize)>, Trouble> {
         match self.line.get(&format!("/{}/containers/{id}/json", self.version), CONTAINER).await {
-            Ok(body) => Ok(Some((read(&body)?, body.len()))),
+            Ok(body) => {
+                let said: ContainerInspectResponse = read(&body)?;
+                if said.id.as_deref() != Some(id) {
+                    return Err(Trouble::Nonsense(
+                        "it speaks of another container than was asked".to_owned(),
+                    ));
+                }
+                Ok(Some((said, body.len())))
+            }
             Err(Trouble::Refused { status: 404, .. }) => Ok(None),
             Err(trouble) => Err(trouble),
         }

@@ -149,6 +149,38 @@ mod tests {
     }
 
     #[test]
+    fn ports_health_and_policy() {
+        let json = r#"{"RestartCount": 3, "NetworkSettings": {"Ports": {
+                "443/tcp": null,
+                "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
+                "53/udp": [{"HostIp": "", "HostPort": "53"}, {"HostIp": "", "HostPort": "many"}]}},
+            "Config": {"ExposedPorts": {"443/tcp": {}, "80/tcp": {}, "53/udp": {}}},
+            "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 5}},
+            "State": {"Pid": 7, "Health": {"Status": "unhealthy", "FailingStreak": 4, "Log": null}}}"#;
+        let (metadata, pid) =
+            described("ab", serde_json::from_str(json).unwrap(), Engine::Docker, Path::new("/s"), 0);
+        let published = |host: Option<&str>, host_port, port, protocol: &str| Published {
+            host_address: host.map(str::to_owned),
+            host_port,
+            port,
+            protocol: protocol.to_owned(),
+        };
+        let wanted = [
+            published(None, 53, 53, "udp"),
+            published(Some("0.0.0.0"), 8080, 80, "tcp"),
+            published(Some("::"), 8080, 80, "tcp"),
+        ];
+        assert_eq!(metadata.published, wanted);
+        assert_eq!(metadata.exposed.iter().map(|e| e.port).collect::<Vec<_>>(), [53, 80, 443]);
+        assert_eq!(metadata.health, Some(Health { status: "unhealthy".to_owned(), failing_streak: 4 }));
+        assert_eq!(
+            metadata.restart_policy,
+            Some(RestartPolicy { name: "on-failure".to_owned(), most: Some(5) })
+        );
+        assert_eq!((metadata.restarts, pid), (3, 7));
+    }
+
+    #[test]
     fn ports() {
         assert_eq!(port("80/tcp"), Some((80, "tcp".to_owned())));
         assert_eq!(port("53"), Some((53, "tcp".to_owned())));

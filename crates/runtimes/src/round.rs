@@ -53,11 +53,6 @@ impl Round {
     }
 
     fn ask(&self, place: &Place, said: &Sender<Said>) -> Result<(), Trouble> {
-        let may = |target: &&Target| place.user.is_none_or(|user| target.may_be_spoken_of_by(user));
-        // Who has nothing to tell is not woken: a socket can start its daemon.
-        if !self.targets.iter().any(|target| may(&target)) {
-            return Ok(());
-        }
         let Some(socket) = take(place)? else { return Ok(()) };
         let first = self.met.lock().is_ok_and(|mut met| met.insert(socket.identity));
         if !first {

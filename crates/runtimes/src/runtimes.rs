@@ -102,10 +102,15 @@ fn alone(trouble: Trouble) -> Answer {
 }
 
 impl Shared {
+    /// The places to ask: those that were named, whether anything is there or not; else those where something is.
     pub(crate) fn places(&self) -> Vec<Place> {
         match &self.sockets {
             Some(given) => given.iter().cloned().map(Place::given).collect(),
-            None => sockets::found(),
+            None => {
+                let mut found = sockets::found();
+                found.retain(|place| place.given || !matches!(sockets::take(place), Ok(None)));
+                found
+            }
         }
     }
 
@@ -119,6 +124,9 @@ impl Shared {
         }
         let mut faults = Faults::default();
         let mut places = self.places();
+        // Users whose containers are not on the chart are not asked, nor counted.
+        let may = |user| question.targets.iter().any(|target| target.may_be_spoken_of_by(user));
+        places.retain(|place| place.user.is_none_or(may));
         if let Some(first) = places.get(sockets::MOST).map(|place| place.path.clone()) {
             faults.add(Fault::of_socket(&first, Trouble::TooMany(sockets::MOST)));
             places.truncate(sockets::MOST);

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use portolan::metadata::{Answer, Trouble};
 use portolan_world::need::Need;
 use portolan_world::require;
 
-use super::scene::{Lone, Server, UsersServer, VERSION, give, honest, inspected};
+use super::scene::{Lone, RunUser, Server, UsersServer, VERSION, give, honest, inspected};
 use super::{PATIENCE, ask, chart};
 use crate::scratch::Scratch;
 
@@ -156,6 +156,21 @@ fn a_daemon_that_names_another_first_process_is_not_believed() {
     }
 }
 
+/// By its number alone it would be the right one.
+#[test]
+fn an_answer_about_another_container_is_none() {
+    require!(Need::Root);
+    let (lone, scratch) = (Lone::start(), Scratch::new());
+    let body = inspected(&"ab".repeat(32), lone.pid());
+    let server = Server::start(scratch.path().join("s"), move |asked, stream| match asked {
+        "/version" => give(stream, VERSION),
+        _ => give(stream, &body),
+    });
+    let answer = ask(&Runtimes::with_sockets([&server.path]), &lone.chart(), PATIENCE);
+    assert!(matches!(only_trouble(&answer), Trouble::Nonsense(_)), "{answer:?}");
+    assert!(answer.containers.is_empty());
+}
+
 #[test]
 fn what_was_said_before_is_not_lost_when_the_daemon_hangs() {
     use std::sync::Arc;
@@ -196,35 +211,6 @@ fn a_users_socket_speaks_of_that_users_containers_only() {
     assert!(answer.containers.is_empty(), "{answer:?}");
 }
 
-/// A user's directory in `/run/user`, gone when it is dropped; `/run/user` too, if it was not there.
-struct RunUser {
-    path: PathBuf,
-    made_top: bool,
-}
-
-impl RunUser {
-    fn new(user: u32) -> Self {
-        let top = Path::new("/run/user");
-        let made_top = !top.exists();
-        if made_top {
-            fs::create_dir(top).unwrap();
-        }
-        let path = top.join(user.to_string());
-        fs::create_dir(&path).unwrap();
-        chown(&path, Some(user), Some(user)).unwrap();
-        Self { path, made_top }
-    }
-}
-
-impl Drop for RunUser {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-        if self.made_top {
-            let _ = fs::remove_dir("/run/user");
-        }
-    }
-}
-
 /// What a user lays in their own directory leads us to no service of root's.
 #[test]
 fn a_users_directory_leads_nowhere_else() {
@@ -250,6 +236,36 @@ fn a_users_directory_leads_nowhere_else() {
     let _users = UsersServer::start(USER + 1, &places[0], &lone.id, lone.pid());
     let answer = ask(&Runtimes::new(), &lone.chart(), PATIENCE);
     assert!(!answer.containers.contains_key(&lone.id), "{answer:?}");
+}
+
+/// An image's digests are asked for once: an id stands for one content.
+#[test]
+fn digests_are_the_images() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    require!(Need::Root);
+    let (lone, scratch) = (Lone::start(), Scratch::new());
+    let image = format!("sha256:{}", "ab".repeat(32));
+    let digest = format!("registry.example/web@sha256:{}", "cd".repeat(32));
+    let body = inspected(&lone.id, lone.pid()).replace(r#""Name""#, &format!(r#""Image":"{image}","Name""#));
+    let (times, images) =
+        (Arc::new(AtomicU32::new(0)), format!(r#"{{"Id":"{image}","RepoDigests":["{digest}"]}}"#));
+    let counted = Arc::clone(&times);
+    let server = Server::start(scratch.path().join("s"), move |asked, stream| match asked {
+        "/version" => give(stream, VERSION),
+        asked if asked.contains("/images/") => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            give(stream, &images);
+        }
+        _ => give(stream, &body),
+    });
+    let runtimes = Runtimes::with_sockets([&server.path]);
+    for _ in 0..2 {
+        let answer = ask(&runtimes, &lone.chart(), PATIENCE);
+        let known = &answer.containers[&lone.id].image;
+        assert_eq!((known.id.as_ref(), known.digests.as_slice()), (Some(&image), &[digest.clone()][..]));
+    }
+    assert_eq!(times.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! Podman, root's and a user's, held against `podman inspect`.
 
+use std::fs;
+use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use portolan::Runtimes;
 use portolan::metadata::Engine;
-use portolan::{Host, Runtimes};
 use portolan_world::need::Need;
 use portolan_world::require;
 use serde_json::Value;
 
 use super::docker::agrees;
+use super::scene::RunUser;
 use super::{PATIENCE, ask, chart};
 use crate::runtimes::podman::{IMAGE, Store};
 use crate::runtimes::process::Process;
@@ -105,12 +108,15 @@ fn a_users_podman_speaks_of_that_users_containers() {
     detach(run.args(rootfs::httpd("/srv/www", rootfs::port())));
     let told = inspected(account.podman(), &name);
     let id = told["Id"].as_str().unwrap();
-    let (service, socket) =
-        serve(account.podman(), &account.place, account.place.path().join("home/run/podman.sock"));
-    let chart = Host::new().scan().unwrap();
-    let answer = ask(&Runtimes::with_sockets([&socket]), &chart, PATIENCE);
+    // Where a user's manager puts it, which is where it is looked for.
+    let run = RunUser::new(USER);
+    let directory = run.path.join("podman");
+    fs::create_dir(&directory).unwrap();
+    chown(&directory, Some(USER), Some(USER)).unwrap();
+    let (service, socket) = serve(account.podman(), &account.place, directory.join("podman.sock"));
+    let answer = ask(&Runtimes::new(), &chart(), PATIENCE);
     let metadata = answer.containers.get(id).unwrap_or_else(|| panic!("{answer:?}"));
-    assert_eq!((metadata.engine, metadata.speaker), (Engine::Podman, USER));
+    assert_eq!((metadata.engine, metadata.speaker, &metadata.socket), (Engine::Podman, USER, &socket));
     assert_eq!((metadata.name.as_deref(), metadata.labels["app"].as_str()), (Some(name.as_str()), "mine"));
     drop(service);
     attempt(account.podman().args(["rm", "--force", "--time", "0", &name]));

@@ -1,6 +1,8 @@
 //! A container by its control group alone, and servers that answer whatever a test wants.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::chown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -47,11 +49,12 @@ impl Lone {
         self.child.id().try_into().unwrap()
     }
 
-    /// The chart, which has this container.
+    /// The chart of this container alone: others' come and go while a test runs.
     #[track_caller]
     pub(super) fn chart(&self) -> Inventory {
-        let chart = chart();
-        assert!(chart.containers.iter().any(|c| c.id == self.id), "{chart:?}");
+        let mut chart = chart();
+        chart.containers.retain(|c| c.id == self.id);
+        assert_eq!(chart.containers.len(), 1, "{chart:?}");
         chart
     }
 }
@@ -176,5 +179,35 @@ impl Drop for UsersServer {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A user's directory in `/run/user`, gone when it is dropped; `/run/user` too, if it was not there.
+#[derive(Debug)]
+pub(super) struct RunUser {
+    pub(super) path: PathBuf,
+    made_top: bool,
+}
+
+impl RunUser {
+    pub(super) fn new(user: u32) -> Self {
+        let top = Path::new("/run/user");
+        let made_top = !top.exists();
+        if made_top {
+            fs::create_dir(top).unwrap();
+        }
+        let path = top.join(user.to_string());
+        fs::create_dir(&path).unwrap();
+        chown(&path, Some(user), Some(user)).unwrap();
+        Self { path, made_top }
+    }
+}
+
+impl Drop for RunUser {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+        if self.made_top {
+            let _ = fs::remove_dir("/run/user");
+        }
     }
 }
