@@ -4,12 +4,14 @@
 //! # Layout
 //! - `docker`, `podman`: the real daemons, root's and a user's
 //! - `hostile`: sockets that are served by the test
+//! - `watch`: events that are served by the test
 //! - `scene`: a container by its control group alone, and servers that answer whatever a test wants
 
 mod docker;
 mod hostile;
 mod podman;
 mod scene;
+mod watch;
 
 use std::time::{Duration, Instant};
 
