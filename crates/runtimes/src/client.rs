@@ -1,12 +1,12 @@
 //! What is asked of a runtime.
 //!
-//! bollard asks what holds no secrets, through our own connections. What does (a container's and an image's variables) is
-//! read here into bollard's types: its client writes whole answers to the debug log of whoever logs.
+//! bollard's client goes through our own connections, and asks only what is small and no secret: it writes whole answers
+//! to the debug log of whoever logs, and a container's and an image's variables are in theirs. Those are read here, into
+//! bollard's types, after a look at how many values they have: a few bytes of JSON can be hundreds in memory.
 
 use std::sync::Arc;
 
 use bollard::models::{ContainerInspectResponse, ImageInspect};
-use bollard::query_parameters::ListContainersOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 use hyper::Response;
 use hyper::body::Incoming;
@@ -21,6 +21,10 @@ use crate::transport::{Line, of_hyper, refused};
 const CONTAINER: u64 = 4 * 1024 * 1024;
 /// The list of the containers that run.
 const LIST: u64 = 16 * 1024 * 1024;
+/// Values of one answer; a container has some hundreds, and one for each label and mount.
+const VALUES: usize = 20_000;
+/// What a value is in memory, at most.
+const VALUE: usize = 256;
 /// Version and pod.
 const SMALL: u64 = 256 * 1024;
 /// Events of one connection; then there is another.
@@ -64,13 +68,13 @@ impl Client {
 
     /// Whether it still answers.
     pub(crate) async fn ping(&self) -> Result<(), Trouble> {
-        self.line.get("/_ping", SMALL).await.map(drop)
+        self.docker.ping().await.map(drop).map_err(|e| of_bollard(&e))
     }
 
     /// The ids of the containers that run.
     pub(crate) async fn running(&self) -> Result<Vec<String>, Trouble> {
-        let options = ListContainersOptionsBuilder::new().all(false).build();
-        let listed = self.docker.list_containers(Some(options)).await.map_err(|e| of_bollard(&e))?;
+        let body = self.line.get(&format!("/{}/containers/json", self.version), LIST).await?;
+        let listed: Vec<Listed> = serde_json::from_slice(&body).map_err(|e| of_json(&e))?;
         Ok(listed.into_iter().filter_map(|container| container.id).filter(|id| is_id(id)).collect())
     }
 
@@ -87,7 +91,7 @@ impl Client {
                         "it speaks of another container than was asked".to_owned(),
                     ));
                 }
-                Ok(Some((said, body.len())))
+                Ok(Some((said, body.len().saturating_add(values(&body).saturating_mul(VALUE)))))
             }
             Err(Trouble::Refused { status: 404, .. }) => Ok(None),
             Err(trouble) => Err(trouble),
@@ -135,6 +139,13 @@ impl Client {
     }
 }
 
+/// A container in a list, of which the id alone is wanted.
+#[derive(Debug, serde::Deserialize)]
+struct Listed {
+    #[serde(rename = "Id")]
+    id: Option<String>,
+}
+
 /// What Podman does not say, or says otherwise, by the API that it shares with Docker.
 #[derive(Debug)]
 pub(crate) struct Own {
@@ -149,7 +160,7 @@ async fn through_line(
     line: &Arc<Line>,
     request: BollardRequest,
 ) -> Result<Response<Incoming>, bollard::errors::Error> {
-    let answered = line.send(request, LIST).await;
+    let answered = line.send(request, SMALL).await;
     answered.map_err(|trouble| bollard::errors::Error::IOError { err: std::io::Error::other(trouble) })
 }
 
@@ -164,11 +175,31 @@ fn of_bollard(error: &bollard::errors::Error) -> Trouble {
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Trouble> {
-    // Its words are about types and places, and quote values: of variables, too.
-    serde_json::from_slice(body).map_err(|e| {
-        let what = if e.is_eof() { "its JSON ends too early" } else { "its JSON is not what it should be" };
-        Trouble::Nonsense(format!("{what}, at line {} column {}", e.line(), e.column()))
-    })
+    if values(body) > VALUES {
+        return Err(Trouble::Nonsense(format!("more than {VALUES} values in one answer")));
+    }
+    serde_json::from_slice(body).map_err(|e| of_json(&e))
+}
+
+/// Its own words quote values, of variables, too.
+fn of_json(error: &serde_json::Error) -> Trouble {
+    let what = if error.is_eof() { "its JSON ends too early" } else { "its JSON is not what it should be" };
+    Trouble::Nonsense(format!("{what}, at line {} column {}", error.line(), error.column()))
+}
+
+/// How many values a JSON text can have at most, without reading it into any.
+fn values(json: &[u8]) -> usize {
+    let (mut quoted, mut escaped, mut count) = (false, false, 1_usize);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => count = count.saturating_add(1),
+            _ => {}
+        }
+    }
+    count
 }
 
 /// The version of its own API, if this is Podman.
@@ -189,4 +220,20 @@ fn podmans(version: &Value) -> Option<String> {
 fn numbers(version: &str) -> Option<(usize, usize)> {
     let (major, minor) = version.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        assert_eq!(values(b"{}"), 2);
+        assert_eq!(values(br#"{"a": [1, 2, {"b": null}], "c": ",[{\",\\"}"#), 7);
+        assert!(
+            read::<Vec<ContainerInspectResponse>>(format!("[{}{{}}]", "{},".repeat(VALUES)).as_bytes())
+                .is_err()
+        );
+        assert!(read::<Value>(format!("\"{}\"", "{},".repeat(VALUES)).as_bytes()).is_ok());
+    }
 }

@@ -59,8 +59,8 @@ pub enum Trouble {
     /// It did not answer in time.
     #[error("no answer before the deadline")]
     Deadline,
-    /// It was asked before and has still not let go of the thread that asked it.
-    #[error("an earlier question still hangs")]
+    /// It has not let go of the threads that asked it before.
+    #[error("earlier questions still hang")]
     Hanging,
     /// It sent more than it may.
     #[error("it sends more than {0} bytes")]

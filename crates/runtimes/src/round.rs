@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use portolan_linux::NamespaceId;
+use portolan_linux::error::NetError;
+use portolan_linux::{ErrorKind, NamespaceId};
 use tokio::task::JoinSet;
 
 use crate::cache::{Cache, Entry};
@@ -47,9 +48,17 @@ pub(crate) struct Round {
 impl Round {
     /// Asks one socket about the containers that it may speak of, until the deadline.
     pub(crate) fn run(&self, place: &Place, said: &Sender<Said>) {
-        if let Err(trouble) = self.ask(place, said) {
+        if let Err(trouble) = self.ask(place, said)
+            && !self.is_leftover(place, &trouble)
+        {
             let _ = said.send(Said::Not(Fault::of_socket(&place.path, trouble)));
         }
+    }
+
+    /// Whether the socket is a file that a runtime left when it ended, and none of its containers run: no news.
+    fn is_leftover(&self, place: &Place, trouble: &Trouble) -> bool {
+        let refused = matches!(trouble, Trouble::Io { kind: ErrorKind::Net(NetError::Refused), .. });
+        refused && !place.given && !self.targets.iter().any(|target| target.is_of(place.engine()))
     }
 
     fn ask(&self, place: &Place, said: &Sender<Said>) -> Result<(), Trouble> {

@@ -1,7 +1,7 @@
 //! The runtimes' sockets, asked all at once.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ use crate::watch::Watching;
 /// `/run`, below `$XDG_RUNTIME_DIR` and below every user's directory in `/run/user`.
 ///
 /// # Limits
-/// A socket may send 64 MiB in one round, and 4 MiB about one container; 64 sockets are asked.
+/// A socket may send 64 MiB in one round (16 where it is a user's), and 4 MiB or 20,000 values about one container; 64
+/// sockets are asked.
 #[derive(Debug, Clone, Default)]
 pub struct Runtimes(Arc<Shared>);
 
@@ -32,8 +33,8 @@ pub(crate) struct Shared {
     /// The only ones to ask; none for those that are found.
     sockets: Option<Vec<PathBuf>>,
     pub(crate) cache: Arc<Cache>,
-    /// Sockets whose threads have not come back.
-    busy: Mutex<HashSet<PathBuf>>,
+    /// How many threads of each socket have not come back.
+    busy: Mutex<HashMap<PathBuf, usize>>,
 }
 
 impl Runtimes {
@@ -54,7 +55,7 @@ impl Runtimes {
     /// Asks about the containers of a chart; what has been answered when the deadline passes is the answer.
     ///
     /// It needs no async runtime, and may be called on a thread of one. Each socket has a thread; one that still hangs
-    /// after the deadline is left behind, and its socket is not asked again before it comes back.
+    /// after the deadline is left behind, and a socket on which eight hang is not asked again before one comes back.
     #[must_use]
     pub fn ask(&self, chart: &Inventory, deadline: Duration) -> Answer {
         let until = Instant::now().checked_add(deadline).unwrap_or_else(Instant::now);
@@ -114,8 +115,27 @@ impl Shared {
         }
     }
 
-    fn busy(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+    fn busy(&self) -> MutexGuard<'_, HashMap<PathBuf, usize>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more thread may ask a socket.
+    fn begin(&self, path: &Path) -> bool {
+        let mut busy = self.busy();
+        let threads = busy.entry(path.to_owned()).or_default();
+        let may = *threads < AT_ONCE;
+        *threads = threads.saturating_add(usize::from(may));
+        may
+    }
+
+    fn end(&self, path: &Path) {
+        let mut busy = self.busy();
+        let left = busy.get(path).map_or(0, |threads| threads.saturating_sub(1));
+        if left == 0 {
+            busy.remove(path);
+        } else {
+            busy.insert(path.to_owned(), left);
+        }
     }
 
     fn ask(self: &Arc<Self>, question: &Question) -> Answer {
@@ -142,7 +162,7 @@ impl Shared {
         let mut waited: HashSet<PathBuf> = HashSet::new();
         for place in places {
             let path = place.path.clone();
-            if !self.busy().insert(path.clone()) {
+            if !self.begin(&path) {
                 faults.add(Fault::of_socket(&path, Trouble::Hanging));
                 continue;
             }
@@ -156,7 +176,7 @@ impl Shared {
             match started {
                 Ok(_) => drop(waited.insert(path)),
                 Err(error) => {
-                    self.busy().remove(&path);
+                    self.end(&path);
                     faults.add(Fault::of_socket(&path, Trouble::of_io(&error)));
                 }
             }
@@ -199,6 +219,8 @@ impl Shared {
     }
 }
 
+/// So many callers can ask one socket at a time, and so many threads can hang on it.
+const AT_ONCE: usize = 8;
 /// So long after the deadline a thread may still say what it has.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -219,7 +241,7 @@ struct Free<'a> {
 
 impl Drop for Free<'_> {
     fn drop(&mut self) {
-        self.shared.busy().remove(self.path);
+        self.shared.end(self.path);
         let _ = self.said.send(Said::Done(self.path.clone()));
     }
 }

@@ -14,6 +14,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
 use crate::fault::Trouble;
+use crate::metadata::Engine;
 
 /// Where the sockets of users are.
 const USERS: &str = "/run/user";
@@ -37,6 +38,11 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn given(path: PathBuf) -> Self {
         Self { path, user: None, given: true }
+    }
+
+    /// Whose socket it is by its name, before anybody answers.
+    pub(crate) fn engine(&self) -> Engine {
+        if self.path.ends_with("podman.sock") { Engine::Podman } else { Engine::Docker }
     }
 }
 

@@ -103,6 +103,14 @@ impl Target {
         }
     }
 
+    /// Whether it is known to be this runtime's.
+    pub(crate) fn is_of(&self, engine: Engine) -> bool {
+        match engine {
+            Engine::Docker => self.runtime == Runtime::Docker,
+            Engine::Podman => self.runtime == Runtime::Podman,
+        }
+    }
+
     /// Holds the daemon's word about the first process against the kernel's.
     pub(crate) fn compare(&self, said: i64, speaker: Speaker) -> Result<(), Trouble> {
         let is = self.init.pid;

@@ -25,7 +25,9 @@ use crate::sockets::Opened;
 use crate::speaker::Speaker;
 
 /// All answers of one round together, from one socket.
-pub(crate) const ROUND: u64 = 64 * 1024 * 1024;
+const ROUND: u64 = 64 * 1024 * 1024;
+/// The same of a user's socket: there are many users, and one root.
+const USERS_ROUND: u64 = 16 * 1024 * 1024;
 
 /// A way to one socket.
 #[derive(Debug)]
@@ -36,19 +38,22 @@ pub(crate) struct Line {
     user: Option<u32>,
     own_pids: NamespaceId,
     speaker: OnceLock<Speaker>,
-    /// What may still be received in this round.
+    /// What may be received in a round.
+    round: u64,
+    /// What may still be received in this one.
     left: AtomicU64,
 }
 
 impl Line {
     pub(crate) fn new(path: PathBuf, socket: Opened, user: Option<u32>, own_pids: NamespaceId) -> Self {
-        let left = AtomicU64::new(ROUND);
-        Self { path, socket, user, own_pids, speaker: OnceLock::new(), left }
+        let round = if user.is_some() { USERS_ROUND } else { ROUND };
+        let left = AtomicU64::new(round);
+        Self { path, socket, user, own_pids, speaker: OnceLock::new(), round, left }
     }
 
     /// Begins another round.
     pub(crate) fn refill(&self) {
-        self.left.store(ROUND, Ordering::Relaxed);
+        self.left.store(self.round, Ordering::Relaxed);
     }
 
     pub(crate) fn speaker(&self) -> Option<Speaker> {
@@ -149,7 +154,7 @@ impl Limited {
         self.left = self.left.checked_sub(came).ok_or_else(|| over(self.limit))?;
         let round =
             self.line.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(came));
-        round.map(drop).map_err(|_| over(ROUND))
+        round.map(drop).map_err(|_| over(self.line.round))
     }
 }
 

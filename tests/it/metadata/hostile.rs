@@ -13,9 +13,11 @@ use portolan::Runtimes;
 use portolan::metadata::{Answer, Trouble};
 use portolan_world::need::Need;
 use portolan_world::require;
+use serde_json::Value;
 
 use super::scene::{Lone, RunUser, Server, UsersServer, VERSION, give, honest, inspected};
-use super::{PATIENCE, ask, chart};
+use super::{PATIENCE, SLACK, ask, chart};
+use crate::command::{command, run};
 use crate::scratch::Scratch;
 
 /// A user id that nobody has.
@@ -55,6 +57,31 @@ fn a_socket_that_never_answers_costs_the_deadline_and_nothing_else() {
         _ => sleep(Duration::from_secs(5)),
     });
     assert_eq!(only_trouble(&answer), &Trouble::Deadline);
+}
+
+/// A person waits half a second for a daemon that hangs, and sees the whole chart.
+#[test]
+fn the_command_does_not_wait_for_a_daemon_that_hangs() {
+    require!(Need::Root);
+    let (lone, scratch) = (Lone::start(), Scratch::new());
+    let server = Server::start(scratch.path().join("s"), |_, _| sleep(Duration::from_secs(5)));
+    let scan = |options: &[&str]| -> (Value, Duration) {
+        let mut command = command([&["scan", "--json"], options].concat());
+        let ran = run(command.env("DOCKER_HOST", format!("unix://{}", server.path.display())), b"");
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+        (serde_json::from_slice(&ran.stdout).unwrap(), ran.took)
+    };
+    let faults = |chart: &Value| -> usize {
+        let path = server.path.display().to_string();
+        let all = chart["faults"].as_array().unwrap().iter();
+        all.filter(|fault| fault["message"].as_str().unwrap().contains(&path)).count()
+    };
+    let (chart, took) = scan(&[]);
+    assert!(took < Duration::from_millis(500) + SLACK, "{took:?}");
+    let container = chart["containers"].as_array().unwrap().iter().find(|c| c["id"] == lone.id);
+    assert_eq!(container.unwrap_or_else(|| panic!("it is lost: {chart:#}"))["metadata"], Value::Null);
+    assert_eq!(faults(&chart), 1, "{chart:#}");
+    assert_eq!(faults(&scan(&["--no-runtime-api"]).0), 0, "it is not asked");
 }
 
 #[test]
@@ -110,7 +137,7 @@ fn headers_and_bodies_without_end_meet_a_limit() {
     assert!(matches!(only_trouble(&answer), Trouble::TooMuch(_)), "{answer:?}");
     assert!(start.elapsed() < PATIENCE, "the limit is met long before the deadline");
     let grown = resident().saturating_sub(before);
-    assert!(grown < 256 << 20, "{grown} bytes more");
+    assert!(grown < 512 << 20, "{grown} bytes more");
 }
 
 /// The most memory that this process ever had, in bytes.
@@ -154,6 +181,37 @@ fn a_daemon_that_names_another_first_process_is_not_believed() {
         answer.apply(&mut applied);
         assert_eq!(applied.containers, chart.containers, "the kernel's word stands");
     }
+}
+
+#[test]
+fn many_can_ask_at_once() {
+    require!(Need::Root);
+    let (lone, scratch) = (Lone::start(), Scratch::new());
+    let answer = honest(&lone.id, lone.pid());
+    let server = Server::start(scratch.path().join("s"), move |asked, stream| {
+        sleep(Duration::from_millis(100));
+        answer(asked, stream);
+    });
+    let (runtimes, chart) = (Runtimes::with_sockets([&server.path]), lone.chart());
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(|| ask(&runtimes, &chart, PATIENCE))).collect();
+        for answer in all {
+            let answer = answer.join().unwrap();
+            assert!(answer.faults.is_empty() && answer.containers[&lone.id].current, "{answer:?}");
+        }
+    });
+}
+
+/// Few bytes that would take much memory.
+#[test]
+fn a_million_empty_mounts_are_not_read() {
+    require!(Need::Root);
+    let many = vec!["{}"; 1_000_000].join(",");
+    let (answer, _) = beside_an_honest_one(PATIENCE, move |asked, stream| match asked {
+        "/version" => give(stream, VERSION),
+        _ => give(stream, &format!(r#"{{"Mounts":[{many}]}}"#)),
+    });
+    assert!(matches!(only_trouble(&answer), Trouble::Nonsense(_)), "{answer:?}");
 }
 
 /// By its number alone it would be the right one.
