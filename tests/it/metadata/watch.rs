@@ -29,7 +29,7 @@ fn daemon(
     let list = format!(r#"[{{"Id":"{}"}}]"#, lone.id);
     Server::start(scratch.path().join("s"), move |asked, stream| match asked {
         "/version" => give(stream, VERSION),
-        "/_ping" => give(stream, "OK"),
+        asked if asked.contains("/_ping") => give(stream, "OK"),
         asked if asked.contains("/events") => events(stream),
         asked if asked.contains("/containers/json") => give(stream, &list),
         _ => give(stream, &body()),
@@ -108,6 +108,28 @@ fn events_without_end_meet_a_limit_and_are_tried_again_slowly() {
     sleep(Duration::from_secs(3).saturating_sub(start.elapsed()));
     let tries = tries.load(Ordering::Relaxed);
     assert!((1..=5).contains(&tries), "{tries} in three seconds");
+}
+
+/// Silence and a hung daemon look alike, until it is asked whether it is there.
+#[test]
+fn a_daemon_that_falls_silent_is_found_out() {
+    require!(Need::Root);
+    let (lone, scratch) = (Lone::start(), Scratch::new());
+    let (body, list) = (inspected(&lone.id, lone.pid()), format!(r#"[{{"Id":"{}"}}]"#, lone.id));
+    let server = Server::start(scratch.path().join("s"), move |asked, stream| match asked {
+        "/version" => give(stream, VERSION),
+        asked if asked.contains("/events") => {
+            let _ = stream.write_all(HEAD);
+            sleep(Duration::from_secs(60));
+        }
+        asked if asked.contains("/_ping") => sleep(Duration::from_secs(60)),
+        asked if asked.contains("/containers/json") => give(stream, &list),
+        _ => give(stream, &body),
+    });
+    let runtimes = Runtimes::with_sockets([&server.path]);
+    let watching = runtimes.watch().unwrap();
+    wait_for(&watching, |happened| matches!(happened, Happened::Connected(_)));
+    wait_for(&watching, |happened| matches!(happened, Happened::Lost(f) if f.trouble == Trouble::Deadline));
 }
 
 #[test]
