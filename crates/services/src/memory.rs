@@ -38,7 +38,15 @@ fn missing(path: &Path) -> Unread {
 impl Source for Memory {
     fn read(&mut self, path: &Path) -> Result<Arc<[u8]>, Unread> {
         self.read.push(path.to_owned());
-        self.files.get(path).cloned().ok_or_else(|| missing(path))
+        let below = |file: &PathBuf| file != path && file.starts_with(path);
+        match self.files.get(path) {
+            Some(content) => Ok(Arc::clone(content)),
+            None if self.files.keys().any(below) => {
+                let kind = ErrorKind::NotRegular(FileKind::Directory);
+                Err(Unread::new(kind, "read: it is a directory"))
+            }
+            None => Err(missing(path)),
+        }
     }
 
     fn part(&mut self, path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, Unread> {

@@ -1,5 +1,6 @@
 //! Real services of Debian's packages inside: what is recognised, and what their configurations say.
 
+mod apache;
 mod nginx;
 
 use portolan::{Inventory, Service, SurveyOptions, Surveyor};

@@ -4,6 +4,7 @@
 //! nothing itself: a [`Source`] gives it files, from inside a container as well as from a test's memory. What it does
 //! not understand it leaves out, and says so.
 
+mod apache;
 pub(crate) mod generic;
 pub(crate) mod getopt;
 pub(crate) mod includes;
@@ -45,7 +46,7 @@ pub enum Wanted {
 }
 
 /// All readers.
-const READERS: &[Reader] = &[nginx::READER, postgresql::READER];
+const READERS: &[Reader] = &[apache::READER, nginx::READER, postgresql::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {
