@@ -9,6 +9,7 @@ pub(crate) mod generic;
 pub(crate) mod getopt;
 pub(crate) mod includes;
 mod nginx;
+mod php_fpm;
 mod postgresql;
 pub(crate) mod reading;
 pub(crate) mod yaml;
@@ -46,7 +47,7 @@ pub enum Wanted {
 }
 
 /// All readers.
-const READERS: &[Reader] = &[apache::READER, nginx::READER, postgresql::READER];
+const READERS: &[Reader] = &[apache::READER, nginx::READER, php_fpm::READER, postgresql::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {

@@ -37,7 +37,7 @@ struct Bound {
 
 pub(super) fn of(mut walked: Walked) -> Configuration {
     let mut configuration = std::mem::take(&mut walked.configuration);
-    if configuration.files.is_empty() && walked.told.listens.is_empty() {
+    if !walked.read {
         return configuration;
     }
     let (told, root, modules) = (&walked.told, walked.root.as_path(), &walked.modules);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::paths::relative;
+use crate::config::getopt::{self, Argument};
 use crate::launch::Launch;
 use crate::source::{Source, Unread};
 
@@ -57,18 +58,18 @@ impl Start {
             builds: builds(launch),
         };
         let mut root = None;
-        for (option, value) in options(launch) {
-            match option {
-                b'f' => start.file = Some(value),
-                b'd' => root = Some(value),
-                b'D' => start.names.push(value),
-                b'C' => start.before.push(value),
-                b'c' => start.after.push(value),
+        for argument in getopt::parse(&launch.arguments, WITH_VALUE, &[]) {
+            match argument {
+                Argument::Short(b'f', value) => start.file = Some(value.to_vec()),
+                Argument::Short(b'd', value) => root = Some(value),
+                Argument::Short(b'D', value) => start.names.push(value.to_vec()),
+                Argument::Short(b'C', value) => start.before.push(value.to_vec()),
+                Argument::Short(b'c', value) => start.after.push(value.to_vec()),
                 _ => {}
             }
         }
         if let Some(root) = root {
-            let root = relative(&directory(launch), &root);
+            let root = relative(&directory(launch), root);
             for build in &mut start.builds {
                 build.root.clone_from(&root);
             }
@@ -122,24 +123,6 @@ impl Start {
         let there = |build: &&Build| source.kind(&relative(&build.root, build.file.as_bytes())).is_ok();
         self.builds.iter().find(there).cloned().unwrap_or(first)
     }
-}
-
-/// Options as getopt(3) sees them: `-k start`, `-kstart`, `-XDNAME`.
-fn options(launch: &Launch) -> Vec<(u8, Vec<u8>)> {
-    let mut options = Vec::new();
-    let mut left = launch.arguments.iter().skip(1);
-    while let Some(argument) = left.next() {
-        let Some(letters) = argument.strip_prefix(b"-").filter(|letters| !letters.is_empty()) else { break };
-        for (at, letter) in letters.iter().enumerate() {
-            if WITH_VALUE.contains(letter) {
-                let rest = letters.get(at.saturating_add(1)..).filter(|rest| !rest.is_empty());
-                let value = rest.or_else(|| left.next().map(Vec::as_slice));
-                options.extend(value.map(|value| (*letter, value.to_vec())));
-                break;
-            }
-        }
-    }
-    options
 }
 
 /// The directory it was started in. The server leaves it for `/`, and only a shell's variable still tells.

@@ -29,6 +29,7 @@ pub(super) struct Walk<'a> {
     modules: Modules,
     told: Told,
     configuration: Configuration,
+    read: bool,
     includes: Includes,
     macros: BTreeMap<Vec<u8>, Macro>,
     /// The sections that are open, the innermost last.
@@ -42,6 +43,8 @@ pub(super) struct Walk<'a> {
 
 /// What is left when all is read.
 pub(super) struct Walked {
+    /// Whether there was anything: of a server whose file cannot be read, its defaults are not known either.
+    pub(super) read: bool,
     pub(super) root: PathBuf,
     pub(super) modules: Modules,
     pub(super) told: Told,
@@ -100,6 +103,7 @@ impl<'a> Walk<'a> {
             modules: Modules::new(begun.build.modules),
             told: Told::new(),
             configuration: Configuration::default(),
+            read: false,
             includes: Includes::to_depth(DEEPEST_FILES),
             macros: BTreeMap::new(),
             sections: Vec::new(),
@@ -110,8 +114,8 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn end(self) -> Walked {
-        let Self { root, modules, told, configuration, .. } = self;
-        Walked { root, modules, told, configuration }
+        let Self { root, modules, told, configuration, read, .. } = self;
+        Walked { read, root, modules, told, configuration }
     }
 
     /// The main file.
@@ -123,6 +127,7 @@ impl<'a> Walk<'a> {
             self.configuration.add_fault(unread.kind, Some(&begun.path), None, unread);
             return;
         }
+        self.read = begun.content.is_ok();
         self.file(&begun.path, begun.content.clone(), begun.by, at, 0);
     }
 
@@ -361,9 +366,17 @@ impl<'a> Walk<'a> {
 
     /// Whether a section counts, if it is one that asks.
     fn condition(&mut self, name: &[u8], argument: &[u8], at: At<'_>) -> Option<Holds> {
-        let mut rest = argument;
+        // `!` may stand before quotes as well as between them.
+        let mut rest = argument.strip_prefix(b"!").unwrap_or(argument);
+        let mut negated = rest.len() < argument.len();
         let first = word(&mut rest);
-        let asked = first.strip_prefix(b"!").unwrap_or(&first);
+        let asked = match first.strip_prefix(b"!").filter(|_| !negated) {
+            Some(asked) => {
+                negated = true;
+                asked
+            }
+            None => &first,
+        };
         let of = |holds: bool| if holds { Holds::Yes } else { Holds::No };
         let holds = match name {
             b"ifmodule" => self.modules.has(asked),
@@ -375,7 +388,7 @@ impl<'a> Walk<'a> {
             b"ifsection" => self.modules.has_section(asked),
             _ => return None,
         };
-        Some(if asked.len() < first.len() { holds.negated() } else { holds })
+        Some(if negated { holds.negated() } else { holds })
     }
 
     /// Goes over the lines of a section, which are kept for a macro.
