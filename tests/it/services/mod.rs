@@ -2,6 +2,7 @@
 
 mod apache;
 mod nginx;
+mod postgresql;
 
 use portolan::{Inventory, Service, SurveyOptions, Surveyor};
 use portolan_world::{Container, World};

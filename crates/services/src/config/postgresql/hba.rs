@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use super::super::reading::{Reading, lines, literal, number, parent, path_of};
+use super::canonical;
+use crate::config::reading::{Reading, lines, literal, number, parent, path_of};
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ fn take(reading: &mut Reading<'_>, path: &Path, text: &[u8], found: &mut Vec<Lin
         match &*name {
             b"include" | b"include_if_exists" => {
                 let Some(other) = columns.next().and_then(|words| words.into_iter().next()) else { continue };
-                let other = parent(path).join(path_of(&other.text));
+                let other = canonical(&parent(path).join(path_of(&other.text)));
                 let text = if name == b"include" {
                     reading.file(&other, "included", place)
                 } else {
@@ -74,7 +75,7 @@ fn take(reading: &mut Reading<'_>, path: &Path, text: &[u8], found: &mut Vec<Lin
             }
             b"include_dir" => {
                 let Some(other) = columns.next().and_then(|words| words.into_iter().next()) else { continue };
-                let pattern = literal(&parent(path).join(path_of(&other.text))).join("*.conf");
+                let pattern = literal(&canonical(&parent(path).join(path_of(&other.text)))).join("*.conf");
                 for (other, text) in reading.matches(&pattern, "included", place) {
                     take(reading, &other, &text, found, deeper);
                 }
@@ -103,7 +104,8 @@ fn line(
     };
     let databases = columns.next()?;
     let users = columns.next()?;
-    let for_all = all(reading, path, &databases, 0) && all(reading, path, &users, 0);
+    // Both, so that both name their files.
+    let for_all = [&databases, &users].map(|words| all(reading, path, words, 0)) == [true, true];
     let mut loopback = false;
     if kind != Kind::Local {
         let address = columns.next()?.into_iter().next()?;
@@ -134,16 +136,17 @@ fn line(
 
 /// Whether a list of databases or users is all of them; a list may be in a file.
 fn all(reading: &mut Reading<'_>, path: &Path, words: &[Word], depth: usize) -> bool {
-    words.iter().any(|word| match word.text.strip_prefix(b"@") {
+    let is_all = |word: &Word| match word.text.strip_prefix(b"@") {
         Some(name) if !word.quoted && !name.is_empty() && depth < DEEPEST => {
-            let file: PathBuf = parent(path).join(path_of(name));
+            let file: PathBuf = canonical(&parent(path).join(path_of(name)));
             let Some(text) = reading.file(&file, "list of pg_hba.conf", None) else { return false };
             let words: Vec<Word> =
                 joined(&text).iter().flat_map(|(_, text)| columns(text)).flatten().collect();
             all(reading, &file, &words, depth.saturating_add(1))
         }
         _ => !word.quoted && word.text == b"all",
-    })
+    };
+    words.iter().map(is_all).fold(false, |any, this| any | this)
 }
 
 fn network(text: &[u8]) -> Option<(IpAddr, Option<u32>)> {

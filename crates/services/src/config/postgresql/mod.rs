@@ -54,7 +54,7 @@ impl Line {
         for argument in parse(&launch.arguments, b"BCcDdfhkNprStvW", &[]) {
             match argument {
                 Argument::Short(b'D', value) => {
-                    line.directory = Some(started_in(launch).join(path_of(value)))
+                    line.directory = Some(canonical(&started_in(launch).join(path_of(value))))
                 }
                 Argument::Short(b'p', value) => set("port", value),
                 Argument::Short(b'h', value) => set("listen_addresses", value),
@@ -80,6 +80,20 @@ impl Line {
     }
 }
 
+/// A path as the server writes it, which takes `..` back by the names alone.
+fn canonical(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir if clean.file_name().is_some() => drop(clean.pop()),
+            std::path::Component::ParentDir if clean.has_root() => {}
+            part => clean.push(part),
+        }
+    }
+    clean
+}
+
 /// A setting's name as arguments may write it.
 fn normal(name: &[u8]) -> String {
     String::from_utf8_lossy(name).to_ascii_lowercase().replace('-', "_")
@@ -88,10 +102,13 @@ fn normal(name: &[u8]) -> String {
 /// Where the configuration is, the data unless that says otherwise, and the main file with what names it.
 fn places(launch: &Launch, line: &Line) -> (Option<PathBuf>, Option<(PathBuf, &'static str)>) {
     let directory = line.directory.clone().or_else(|| {
-        launch.variable("PGDATA").filter(|v| !v.is_empty()).map(|v| started_in(launch).join(path_of(v)))
+        launch
+            .variable("PGDATA")
+            .filter(|v| !v.is_empty())
+            .map(|v| canonical(&started_in(launch).join(path_of(v))))
     });
     let main = match line.last("config_file") {
-        Some(file) => Some((started_in(launch).join(path_of(file)), "argument config_file")),
+        Some(file) => Some((canonical(&started_in(launch).join(path_of(file))), "argument config_file")),
         None => directory.as_ref().map(|d| {
             let by = if line.directory.is_some() { "argument -D" } else { "variable PGDATA" };
             (d.join("postgresql.conf"), by)
@@ -136,7 +153,8 @@ fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
         None => reading.fault(None, "neither arguments nor PGDATA say where the configuration is"),
     }
     let data = line.last("data_directory").or(settings.get("data_directory").map(Vec::as_slice));
-    let data = data.map(|path| started_in(launch).join(path_of(path))).or_else(|| directory.clone());
+    let data =
+        data.map(|path| canonical(&started_in(launch).join(path_of(path)))).or_else(|| directory.clone());
     // The server works in its data directory.
     let data = data.or_else(|| Some(launch.directory.clone()).filter(|d| d.parent().is_some()));
     if let Some(data) = &data {
@@ -177,7 +195,7 @@ fn take(reading: &mut Reading<'_>, path: &Path, text: &[u8], settings: &mut Sett
     for statement in statements {
         let place = Some((path, statement.line));
         // A relative path begins at the file that has it.
-        let named = parent(path).join(path_of(&statement.value));
+        let named = canonical(&parent(path).join(path_of(&statement.value)));
         match &*statement.name {
             "include" => {
                 if let Some(text) = reading.file(&named, "included", place) {
@@ -235,7 +253,7 @@ fn listens(reading: &mut Reading<'_>, settings: &Settings) {
         let name = format!(".s.PGSQL.{port}");
         let address = match directory.strip_prefix(b"@") {
             Some(directory) => ListenAddress::Abstract([directory, b"/", name.as_bytes()].concat()),
-            None => ListenAddress::Unix(path_of(&directory).join(name)),
+            None => ListenAddress::Unix(canonical(&path_of(&directory)).join(name)),
         };
         reading.listen(address, Some(false), Purpose::Service);
     }
@@ -311,7 +329,7 @@ fn strftime(name: &[u8]) -> (Vec<u8>, bool) {
 
 fn access(reading: &mut Reading<'_>, settings: &Settings, directory: Option<&Path>) {
     let file = |name: &str, default: &str| match settings.get(name) {
-        Some(path) => Some(started_in(reading.launch).join(path_of(path))),
+        Some(path) => Some(canonical(&started_in(reading.launch).join(path_of(path)))),
         None => directory.map(|directory| directory.join(default)),
     };
     let (hba, ident) = (file("hba_file", "pg_hba.conf"), file("ident_file", "pg_ident.conf"));
