@@ -26,6 +26,8 @@ pub struct Launch {
     pub user: u32,
     /// Why the program could not be read, if it could not.
     pub(crate) unreadable: Option<ErrorKind>,
+    /// The ports of the TCP and UDP sockets that its service listens on, by the kernel's word; in order, each once.
+    pub ports: Vec<u16>,
     /// Variables, each ended by NUL: secrets are among them.
     environment: Vec<u8>,
 }

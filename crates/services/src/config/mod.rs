@@ -12,6 +12,7 @@ mod nginx;
 mod php_fpm;
 mod postgresql;
 pub(crate) mod reading;
+mod redis;
 pub(crate) mod yaml;
 
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub enum Wanted {
 
 /// All readers.
 const READERS: &[Reader] = &[apache::READER, nginx::READER, php_fpm::READER, postgresql::READER];
+const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {

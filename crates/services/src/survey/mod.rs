@@ -158,7 +158,10 @@ impl Surveyor {
             }
             let Some(known) = self.known.get(&group.first.id) else { continue };
             let Ok(process) = Process::reopen(group.first.id) else { continue };
-            let launch = Launch::clone(&known.launch).with_surroundings(&process);
+            let mut launch = Launch::clone(&known.launch).with_surroundings(&process);
+            launch.ports = group.members.iter().flat_map(|member| scene.ports(member)).collect();
+            launch.ports.sort_unstable();
+            launch.ports.dedup();
             let view = view::of(&group, &launch, &scene);
             jobs.entry(view.clone()).or_default().push(Draft::of(group, shape, view, launch));
         }
