@@ -1,8 +1,10 @@
 //! Real services of Debian's packages inside: what is recognised, and what their configurations say.
 
 mod apache;
+mod memcached;
 mod nginx;
 mod postgresql;
+mod redis;
 
 use portolan::{Inventory, Service, SurveyOptions, Surveyor};
 use portolan_world::{Container, World};

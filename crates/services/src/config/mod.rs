@@ -8,6 +8,7 @@ mod apache;
 pub(crate) mod generic;
 pub(crate) mod getopt;
 pub(crate) mod includes;
+mod memcached;
 mod nginx;
 mod php_fpm;
 mod postgresql;
@@ -50,6 +51,7 @@ pub enum Wanted {
 /// All readers.
 const READERS: &[Reader] = &[apache::READER, nginx::READER, php_fpm::READER, postgresql::READER];
 const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER];
+const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER, memcached::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {
