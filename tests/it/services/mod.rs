@@ -2,7 +2,9 @@
 
 mod apache;
 mod memcached;
+mod mosquitto;
 mod nginx;
+mod pgbouncer;
 mod postgresql;
 mod redis;
 

@@ -9,8 +9,10 @@ pub(crate) mod generic;
 pub(crate) mod getopt;
 pub(crate) mod includes;
 mod memcached;
+mod mosquitto;
 mod nginx;
 mod php_fpm;
+mod pgbouncer;
 mod postgresql;
 pub(crate) mod reading;
 mod redis;
@@ -52,6 +54,7 @@ pub enum Wanted {
 const READERS: &[Reader] = &[apache::READER, nginx::READER, php_fpm::READER, postgresql::READER];
 const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER];
 const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER, memcached::READER];
+const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER, memcached::READER, pgbouncer::READER, mosquitto::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {
