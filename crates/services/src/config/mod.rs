@@ -55,6 +55,14 @@ const READERS: &[Reader] = &[apache::READER, nginx::READER, php_fpm::READER, pos
 const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER];
 const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER, memcached::READER];
 const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER, memcached::READER, pgbouncer::READER, mosquitto::READER];
+const READERS: &[Reader] = &[
+    nginx::READER,
+    postgresql::READER,
+    redis::READER,
+    memcached::READER,
+    pgbouncer::READER,
+    mosquitto::READER,
+];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {

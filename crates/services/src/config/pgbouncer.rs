@@ -57,17 +57,13 @@ fn foresee(launch: &Launch) -> Vec<Wanted> {
 fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
     let mut reading = Reading::new(launch, source, DEEPEST);
     let mut state = State::default();
-    match main_file(launch) {
-        Some(path) => {
-            if let Some(text) = reading.file(&path, "argument", None) {
-                take(&mut reading, &path, &text, &mut state);
-            }
-        }
-        None => reading.fault(None, "no argument names a configuration"),
-    }
-    if reading.found.files.is_empty() {
+    let Some(path) = main_file(launch) else {
+        reading.fault(None, "no argument names a configuration");
         return reading.found;
-    }
+    };
+    // Without the file, nothing is known: not even that anything is as by default.
+    let Some(text) = reading.file(&path, "argument", None) else { return reading.found };
+    take(&mut reading, &path, &text, &mut state);
     let port: u16 = match state.last("listen_port").map(number) {
         None => 6432,
         Some(Some(port)) => port,

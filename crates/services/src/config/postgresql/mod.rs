@@ -144,10 +144,13 @@ fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
     if let Some(port) = launch.variable("PGPORT") {
         settings.insert("port".to_owned(), port.to_vec());
     }
+    // Without the main file, nothing is known to be as by default.
+    let mut known = false;
     match main {
         Some((main, by)) => {
             if let Some(text) = reading.file(&main, by, None) {
                 take(&mut reading, &main, &text, &mut settings);
+                known = true;
             }
         }
         None => reading.fault(None, "neither arguments nor PGDATA say where the configuration is"),
@@ -166,12 +169,12 @@ fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
     settings.extend(line.settings.iter().cloned());
     reading.found.data_directory = data;
     for (name, default) in SHOWN {
-        let value = settings.get(*name).map(Vec::as_slice).or(default.map(str::as_bytes));
+        let value = settings.get(*name).map(Vec::as_slice).or(default.filter(|_| known).map(str::as_bytes));
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             reading.set(name, value);
         }
     }
-    listens(&mut reading, &settings);
+    listens(&mut reading, &settings, known);
     logs(&mut reading, &settings);
     access(&mut reading, &settings, directory.as_deref());
     for (password, user) in
@@ -233,22 +236,27 @@ fn is_on(settings: &Settings, name: &str) -> bool {
     settings.get(name).and_then(|value| grammar::truth(value)).unwrap_or(false)
 }
 
-fn listens(reading: &mut Reading<'_>, settings: &Settings) {
+fn listens(reading: &mut Reading<'_>, settings: &Settings, known: bool) {
     let port: u16 = match settings.get("port") {
-        None => 5432,
+        None if known => 5432,
+        None => return,
         Some(text) => match number(text) {
             Some(port) => port,
             None => return reading.fault(None, "port is no number"),
         },
     };
     // TLS is asked for within the protocol, so that no listener begins with it.
-    let addresses = settings.get("listen_addresses").map_or(&b"localhost"[..], Vec::as_slice);
+    let default: &[u8] = if known { b"localhost" } else { b"" };
+    let addresses = settings.get("listen_addresses").map_or(default, Vec::as_slice);
     for address in grammar::list(addresses) {
         reading.listen(host(&address, port), Some(false), Purpose::Service);
     }
     let old = settings.get("unix_socket_directory");
     let directories = settings.get("unix_socket_directories").or(old).map(Vec::as_slice);
-    for directory in directories.or_else(|| built_with(reading.launch)).map(grammar::list).unwrap_or_default()
+    for directory in directories
+        .or_else(|| built_with(reading.launch).filter(|_| known))
+        .map(grammar::list)
+        .unwrap_or_default()
     {
         let name = format!(".s.PGSQL.{port}");
         let address = match directory.strip_prefix(b"@") {

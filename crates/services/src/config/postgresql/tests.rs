@@ -97,7 +97,13 @@ fn arguments_go_before_files_and_files_before_variables() {
     assert_eq!(listens, ["unix:/a/.s.PGSQL.2", "unix:/b/.s.PGSQL.2"]);
     assert_eq!(found.settings["cluster_name"], "z");
     let found = configuration(&Launch::test("/x/postgres", &["postgres"], &[]), &[]);
-    assert_eq!(found.faults.len(), 1);
+    assert_eq!((found.faults.len(), found.listens.len(), found.settings.len()), (1, 0, 0));
+    let found = configuration(&launch, &[]);
+    assert_eq!(found.listens.len(), 2, "what the arguments say is known all the same");
+    let found = configuration(
+        &Launch::test("/x/postgres", &["postgres", "-D", "/data"], &[]),
+        &[("/data/postgresql.conf", "")],
+    );
     assert_eq!(found.listens[0].address, ListenAddress::Name("localhost".into(), 5432));
 }
 

@@ -109,10 +109,13 @@ fn by_arguments(reading: &mut Reading<'_>) {
         ..State::default()
     };
     let file = named(launch);
+    // Without the file that is named, nothing is known to be as by default.
+    let mut known = true;
     if let Some(file) = &file {
         let path = started_in(launch).join(file);
-        if let Some(text) = reading.file(&path, "argument", None) {
-            take(reading, &path, &text, &mut state);
+        match reading.file(&path, "argument", None) {
+            Some(text) => take(reading, &path, &text, &mut state),
+            None => known = false,
         }
     }
     let mut directive: Vec<Vec<u8>> = Vec::new();
@@ -124,12 +127,13 @@ fn by_arguments(reading: &mut Reading<'_>) {
             }
             _ if argument == b"-" => {
                 reading.fault(None, "a part of the configuration came by standard input");
+                known = false;
             }
             _ => directive.push(argument.clone()),
         }
     }
     finish(reading, directive, &mut state);
-    tell(reading, &state);
+    tell(reading, &state, known);
 }
 
 /// One directive of the arguments.
@@ -165,7 +169,7 @@ fn by_title(reading: &mut Reading<'_>, title: &Title) {
     let shown = |path: &Path| Escaped(path.as_os_str().as_bytes()).to_string();
     if let [(_, state, found)] = &*fitting {
         reading.found = found.clone();
-        tell(reading, state);
+        tell(reading, state, true);
         return;
     }
     let address = match title.port {
@@ -238,9 +242,11 @@ fn include(reading: &mut Reading<'_>, name: &[u8], place: super::reading::Place<
 }
 
 /// Says what the directives come to.
-fn tell(reading: &mut Reading<'_>, state: &State) {
-    for (address, tls, purpose) in state.listens() {
-        reading.listen(address, Some(tls), purpose);
+fn tell(reading: &mut Reading<'_>, state: &State, known: bool) {
+    if known || state.value("port").is_some() {
+        for (address, tls, purpose) in state.listens() {
+            reading.listen(address, Some(tls), purpose);
+        }
     }
     let directory = state.directory(reading.launch);
     if let Some(log) = state.value("logfile").filter(|log| !log.is_empty() && *log != b"/dev/null") {
@@ -266,12 +272,11 @@ fn tell(reading: &mut Reading<'_>, state: &State) {
             reading.set(&name, &watched.get(2..).unwrap_or(&[]).join(&b' '));
         }
     }
-    access(reading, state);
+    access(reading, state, known);
 }
 
-fn access(reading: &mut Reading<'_>, state: &State) {
+fn access(reading: &mut Reading<'_>, state: &State, mut known: bool) {
     let mut users = state.users.clone();
-    let mut known = true;
     if let Some(file) = state.value("aclfile").filter(|file| !file.is_empty()) {
         let path = state.directory(reading.launch).join(path_of(file));
         match reading.file(&path, "aclfile", None) {
@@ -315,5 +320,5 @@ fn access(reading: &mut Reading<'_>, state: &State) {
     }
     reading.found.access.password = known.then_some(password);
     let tls_only = state.port() == 0 && state.tls_port() != 0;
-    reading.found.access.tls = Some(tls_only);
+    reading.found.access.tls = known.then_some(tls_only);
 }

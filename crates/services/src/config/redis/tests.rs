@@ -113,7 +113,7 @@ fn arguments_after_the_file_go_before_it() {
         ]
     );
     assert_eq!(found.listens[4].purpose, Purpose::Cluster);
-    assert_eq!(found.access.password, Some(true));
+    assert_eq!(found.access.password, None, "standard input may have said otherwise");
     assert_eq!(found.credentials[0].user.as_deref(), Some("app"));
     assert_eq!(found.settings["rename-command"], "CONFIG");
     assert_eq!(found.settings["maxmemory"], "1");
@@ -126,6 +126,8 @@ fn what_is_said_nowhere_is_the_default() {
     assert_eq!(listens(&found), ["*:6379"]);
     assert_eq!((found.access.password, found.access.tls), (Some(false), Some(false)));
     assert!(found.faults.is_empty() && found.logs.is_empty());
+    let found = read(&launched(&["redis-server", "/missing.conf"], "/", &[]), &mut Memory::default());
+    assert_eq!((found.listens.len(), found.faults.len(), found.access.password), (0, 1, None));
     let found = read(&launched(&["redis-server", "--sentinel"], "/", &[]), &mut Memory::default());
     assert_eq!(listens(&found), ["*:26379"]);
     let found = read(
