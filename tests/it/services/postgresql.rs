@@ -17,7 +17,7 @@ fn ask(inside: &Inside, socket: &str, port: u16, query: &str) -> Vec<String> {
 
 /// The clusters inside, once so many listen.
 fn clusters(inside: &Inside, number: usize) -> Vec<Service> {
-    let ready = |s: &&Service| s.kind == "postgresql" && s.endpoints.len() > 1;
+    let ready = |s: &&Service| s.kind == "postgresql" && s.endpoints.len() > 1 && s.processes.len() > 1;
     let services =
         services_when(&inside.container, |services| services.iter().filter(ready).count() == number);
     services.into_iter().filter(|service| service.kind == "postgresql").collect()

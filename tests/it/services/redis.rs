@@ -11,10 +11,10 @@ use crate::inside::Inside;
 
 /// The servers inside, once so many listen.
 fn servers(inside: &Inside, number: usize) -> Vec<Service> {
-    let ready = |s: &&Service| s.kind == "redis" && !s.endpoints.is_empty();
+    let ready = |s: &&Service| s.kind.starts_with("redis") && !s.endpoints.is_empty();
     let services =
         services_when(&inside.container, |services| services.iter().filter(ready).count() == number);
-    services.into_iter().filter(|service| service.kind == "redis").collect()
+    services.into_iter().filter(|service| service.kind.starts_with("redis")).collect()
 }
 
 fn listens(service: &Service) -> Vec<String> {

@@ -8,15 +8,18 @@ mod apache;
 pub(crate) mod generic;
 pub(crate) mod getopt;
 pub(crate) mod includes;
+pub(crate) mod java;
 mod memcached;
 mod mosquitto;
 mod nginx;
 mod php_fpm;
 mod pgbouncer;
 mod postgresql;
+pub(crate) mod properties;
 pub(crate) mod reading;
 mod redis;
 pub(crate) mod yaml;
+mod zookeeper;
 
 use std::path::PathBuf;
 
