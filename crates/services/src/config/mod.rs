@@ -16,6 +16,7 @@ mod php_fpm;
 mod pgbouncer;
 mod postgresql;
 pub(crate) mod properties;
+mod rabbitmq;
 pub(crate) mod reading;
 mod redis;
 pub(crate) mod yaml;
