@@ -12,8 +12,8 @@ pub(crate) mod java;
 mod memcached;
 mod mosquitto;
 mod nginx;
-mod php_fpm;
 mod pgbouncer;
+mod php_fpm;
 mod postgresql;
 pub(crate) mod properties;
 mod rabbitmq;
@@ -55,17 +55,15 @@ pub enum Wanted {
 }
 
 /// All readers.
-const READERS: &[Reader] = &[apache::READER, nginx::READER, php_fpm::READER, postgresql::READER];
-const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER];
-const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER, memcached::READER];
-const READERS: &[Reader] = &[nginx::READER, postgresql::READER, redis::READER, memcached::READER, pgbouncer::READER, mosquitto::READER];
 const READERS: &[Reader] = &[
+    apache::READER,
+    memcached::READER,
+    mosquitto::READER,
     nginx::READER,
+    pgbouncer::READER,
+    php_fpm::READER,
     postgresql::READER,
     redis::READER,
-    memcached::READER,
-    pgbouncer::READER,
-    mosquitto::READER,
 ];
 
 /// The reader of this name.
