@@ -7,6 +7,7 @@ mod nginx;
 mod pgbouncer;
 mod postgresql;
 mod redis;
+mod version;
 
 use portolan::{Inventory, Service, SurveyOptions, Surveyor};
 use portolan_world::{Container, World};
