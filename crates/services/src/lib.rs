@@ -30,7 +30,7 @@
 //! - `config`: a reader for each service's configuration; [`source`]: what they read from; `inside`: a container's files;
 //!   `prints`: whether they changed
 //! - `endpoint`: where it is reached
-//! - `version`: its version, from packages, programs and archives
+//! - [`version`]: versions, from packages, programs and archives
 //! - [`logs`]: where services and containers log
 #![forbid(unsafe_code)]
 
@@ -49,7 +49,7 @@ pub mod rules;
 pub mod service;
 pub mod source;
 pub mod survey;
-mod version;
+pub mod version;
 
 pub use configuration::Configuration;
 pub use error::Error;

@@ -31,14 +31,16 @@ fn rules() -> Rules {
     let rule = |kind: &str, program: &str, packages: &str| {
         format!(
             "[[service]]\nkind = '{kind}'\ntitle = '{kind}'\ncategory = 'x'\npackages = [{packages}]\n\
-             [[service.when]]\nprogram = ['{program}']\n"
+             [[service.when]]\nprogram = [{program}]\n"
         )
     };
     let text = [
-        rule("nginx", "nginx", "'nginx*'"),
-        rule("redis", "redis-server", "'redis', 'redis-server'"),
-        rule("memcached", "memcached", "'memcached'"),
-        rule("lighttpd", "lighttpd", ""),
+        rule("nginx", "'nginx'", "'nginx*'"),
+        // Debian's redis-server is a link to a program that does several things.
+        rule("redis", "'redis-server', 'redis-check-rdb'", "'redis', 'redis-server'"),
+        rule("memcached", "'memcached'", "'memcached'"),
+        // Of the package that is called as the program, because its list of files has it.
+        rule("lighttpd", "'lighttpd'", ""),
     ];
     std::fs::write(scratch.path().join("a.toml"), text.concat()).unwrap();
     Rules::built_in().with_directory(scratch.path()).unwrap()
@@ -97,7 +99,7 @@ fn debian_s_packages_tell_what_dpkg_query_tells() {
     {
         let version = found[kind].version.clone().unwrap_or_else(|| panic!("{kind} has no version"));
         assert_eq!(version.text, upstream(package), "{kind}");
-        assert_eq!(version.source, format!("package {package} {} (dpkg)", installed(package)));
+        assert_eq!(version.source, format!("package {package} {} (dpkg)", installed(package)), "{kind}");
     }
 }
 
@@ -141,8 +143,7 @@ fn databases_that_are_none_are_passed_over() {
         let started = std::time::Instant::now();
         let told = version(&inside, "nginx");
         assert!(started.elapsed() < SOON, "{name}");
-        let text = told.map(|it| it.1).unwrap_or_default();
-        assert!(!text.contains("dpkg"), "{name}: {text}");
+        assert_eq!(told, Some((upstream("nginx"), "text in /usr/sbin/nginx".to_owned())), "{name}");
     }
 }
 
@@ -156,4 +157,43 @@ fn a_database_of_five_megabytes_is_looked_through() {
         .file("/var/lib/dpkg/status", [filler.as_bytes(), own.as_bytes()].concat());
     let inside = Inside::start(&world);
     assert_eq!(version(&inside, "nginx").map(|it| it.0).as_deref(), Some("1.77"));
+}
+
+#[test]
+fn a_program_put_there_by_hand_tells_itself() {
+    require!(Need::Root, Need::Overlay, Need::Program("nginx"));
+    let script = "mkdir -p /var/log/nginx; cp /usr/sbin/nginx /usr/local/bin/; exec /usr/local/bin/nginx -g 'daemon off;'";
+    let inside = Inside::start(&shell("version-by-hand", script));
+    // Of the package that is installed too it is not, although that has the same version here.
+    assert_eq!(
+        version(&inside, "nginx"),
+        Some((upstream("nginx"), "text in /usr/local/bin/nginx".to_owned()))
+    );
+    let replaced = "mkdir -p /var/log/nginx; cp /usr/sbin/nginx /usr/local/bin/; /usr/local/bin/nginx; \
+        sleep 0.2; cp /bin/sleep /usr/local/bin/new; mv /usr/local/bin/new /usr/local/bin/nginx; exec sleep 1000";
+    let inside = Inside::start(&shell("version-replaced", replaced));
+    let deleted = || std::fs::read_link(format!("/proc/{}/exe", inside.pid())).unwrap();
+    let start = std::time::Instant::now();
+    while !deleted().ends_with("sleep") {
+        assert!(start.elapsed() < SOON, "{}", inside.container.log());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(version(&inside, "nginx"), None, "what is on disk is another program now");
+}
+
+#[test]
+fn images_without_dpkg_have_its_paragraphs() {
+    require!(Need::Root, Need::Overlay, Need::Program("nginx"));
+    let part = "Package: nginx\nArchitecture: amd64\nVersion: 1.66.1-3\n";
+    let world = shell("version-distroless", NGINX).prepare("rm /var/lib/dpkg/status");
+    let inside = Inside::start(&world.file("/var/lib/dpkg/status.d/nginx", part));
+    assert_eq!(version(&inside, "nginx").map(|it| it.0).as_deref(), Some("1.66.1"));
+}
+
+#[test]
+fn a_variable_is_the_last_resort() {
+    require!(Need::Root, Need::Overlay, Need::Program("redis-server"));
+    let script = "cp /usr/bin/redis-server /usr/local/bin/; exec /usr/local/bin/redis-server";
+    let inside = Inside::start(&shell("version-variable", script).env("REDIS_VERSION", "7.9.9"));
+    assert_eq!(version(&inside, "redis"), Some(("7.9.9".to_owned(), "variable REDIS_VERSION".to_owned())));
 }

@@ -6,11 +6,20 @@
 //! A program that was replaced since it was started has no version but what its process says of itself.
 //!
 //! - `place`: where a program lies, and who puts files there; `upstream`: the makers' part of a version
-//! - `package`: dpkg's and apk's databases
+//! - `package`: dpkg's and apk's databases; `program`, `go`: texts in programs; `named`: names of archives and packages;
+//!   `variable`: variables of images
+//! - [`of_banner`]: what a service says itself to whoever may ask it
 
+mod banner;
+mod go;
+mod named;
 mod package;
 mod place;
+mod program;
 mod upstream;
+mod variable;
+
+pub use banner::of_banner;
 
 use std::path::Path;
 
@@ -57,7 +66,12 @@ impl Versions {
 
     /// The version of one of them, if anything tells it.
     pub(crate) fn tell(&self, asked: &Asked<'_>, source: &mut dyn Source) -> Option<Version> {
-        self.packages.tell(asked, source)
+        self.packages
+            .tell(asked, source)
+            .or_else(|| program::tell(asked, source))
+            .or_else(|| go::tell(asked, source))
+            .or_else(|| named::tell(asked, source))
+            .or_else(|| variable::tell(asked))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::rules::Rules;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 
-fn rule(kind: &str, packages: &[&str]) -> Rule {
+pub(super) fn rule(kind: &str, packages: &[&str]) -> Rule {
     let rules = Rules::built_in();
     let mut rule = rules.iter().next().map(|rule| Rule::clone(rule)).unwrap();
     (rule.kind, rule.runtime) = (kind.to_owned(), false);
