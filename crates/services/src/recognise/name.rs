@@ -71,8 +71,10 @@ pub(super) fn of(task: &Task<'_>, directory: &[u8]) -> Option<Vec<u8>> {
             _ => of_module(module),
         },
         (_, What::Jar(jar)) => {
-            let name = versionless(stem(file_name(jar)));
-            if common(name) { of_place(jar, directory).unwrap_or(name) } else { name }
+            let stem = stem(file_name(jar));
+            let name = versionless(stem);
+            // With a version it is what its makers call it.
+            if common(name) && name == stem { of_place(jar, directory).unwrap_or(name) } else { name }
         }
         (_, What::Script(script)) => {
             let name = stem(file_name(script));

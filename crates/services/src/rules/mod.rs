@@ -61,18 +61,22 @@ macro_rules! built_in {
 }
 
 const BUILT_IN: &[(&str, &str)] = built_in![
+    "application",
     "cache",
     "coordination",
     "database",
     "directory",
     "dns",
     "files",
+    "kubernetes",
     "mail",
+    "monitoring",
     "queue",
-    "search",
     "runtime",
+    "search",
+    "system",
     "web",
-    "wrappers"
+    "wrappers",
 ];
 
 impl Rules {
