@@ -1,7 +1,7 @@
 //! Files of one container, fetched in as few requests as can be.
 
 use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl<'a> Inside<'a> {
                         max_bytes: MOST_BYTES,
                         prefix: false,
                     };
-                    batch.operation(include, pattern)
+                    batch.operation(include, of_glob(pattern))
                 }
                 Wanted::Look(path) => batch.stat(path),
                 Wanted::Find(path, find) => batch.operation(Operation::Find(find.clone()), path),
@@ -253,8 +253,14 @@ impl<'a> Inside<'a> {
 
 /// The directory before a pattern's first wildcard.
 fn fixed_part(pattern: &Path) -> Option<&Path> {
-    let wild = |path: &&Path| path.as_os_str().as_bytes().iter().any(|byte| b"*?[".contains(byte));
+    let wild = |path: &&Path| path.as_os_str().as_bytes().iter().any(|byte| b"*?[\\".contains(byte));
     pattern.ancestors().skip(1).find(|path| !wild(path))
+}
+
+/// Patterns are those of the C library.
+fn of_glob(pattern: &Path) -> PathBuf {
+    let meant = crate::pattern::of_glob(pattern.as_os_str().as_bytes());
+    PathBuf::from(std::ffi::OsString::from_vec(meant))
 }
 
 fn unread(error: &portolan_files::Error) -> Unread {
@@ -308,7 +314,8 @@ impl Source for Inside<'_> {
         if self.broken.is_some() {
             return Vec::new();
         }
-        let matches = self.files.glob(self.process, pattern, &GlobOptions::default().timeout(TIMEOUT));
+        let matches =
+            self.files.glob(self.process, of_glob(pattern), &GlobOptions::default().timeout(TIMEOUT));
         if let Some(directory) = fixed_part(pattern) {
             let _ = self.kind(directory);
         }

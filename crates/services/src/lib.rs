@@ -27,8 +27,8 @@
 //! - [`survey`]: the whole; [`service`], [`configuration`]: the answer
 //! - [`rules`]: what makes a process a service; `recognise`: how they are applied, and processes joined into services
 //! - [`launch`]: how a process was started
-//! - `config`: a reader for each service's configuration; [`source`]: what they read from; `inside`: a container's files;
-//!   `prints`: whether they changed
+//! - `config`: a reader for each service's configuration; [`source`]: what they read from; `inside`: a container's files,
+//!   `pattern`: which of them a service means; `prints`: whether they changed
 //! - `endpoint`: where it is reached
 //! - [`version`]: versions, from packages, programs and archives
 //! - [`logs`]: where services and containers log
@@ -43,6 +43,7 @@ pub mod launch;
 pub mod logs;
 #[cfg(test)]
 mod memory;
+mod pattern;
 mod prints;
 mod recognise;
 pub mod rules;
