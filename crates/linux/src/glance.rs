@@ -80,7 +80,9 @@ pub fn glance(root: impl AsFd, path: &Path) -> Result<Glance> {
     let how = OpenHow::new().flags(flags).resolve(resolve);
     match openat2(root.as_fd(), path, how) {
         Ok(file) => {
-            let Ok(stat) = sys::statx_known(file.as_fd()) else { return Ok(Glance::Unknown) };
+            let Ok(stat) = sys::statx(file.as_fd(), c"", libc::AT_EMPTY_PATH) else {
+                return Ok(Glance::Unknown);
+            };
             Ok(Glance::There(FileNumbers {
                 device: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
                 inode: stat.stx_ino,

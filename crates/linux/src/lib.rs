@@ -21,6 +21,8 @@
 //!
 //! # Layout
 //! - [`process`]: a process that cannot be taken for another, and what `/proc` says of it
+//! - [`identity`]: which file it is, asked without waiting, and paths that lead nowhere else
+//! - [`mount_info`]: the lines of `/proc/PID/mountinfo`
 //! - [`namespace`]: kinds of namespaces and their identity
 //! - [`netns`]: sockets born in a network namespace, the caller's thread brought home; visits to many, host names
 //! - [`pass`]: messages with descriptors to a process of ours
@@ -41,7 +43,9 @@
 pub mod error;
 pub mod exe;
 pub mod glance;
+pub mod identity;
 mod lines;
+pub mod mount_info;
 pub mod namespace;
 pub mod netns;
 pub mod netns_files;

@@ -52,21 +52,6 @@ pub(crate) fn namespace_type(namespace: BorrowedFd<'_>) -> io::Result<libc::c_in
     if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
 }
 
-/// `statx(2)` of an opened file, by what the kernel knows already: no server of a FUSE or network file system is asked
-/// (`AT_STATX_DONT_SYNC`).
-pub(crate) fn statx_known(file: BorrowedFd<'_>) -> io::Result<libc::statx> {
-    let mut stat = std::mem::MaybeUninit::<libc::statx>::zeroed();
-    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-    let mask = libc::STATX_BASIC_STATS;
-    // SAFETY: the descriptor is borrowed, hence open; the path is empty and ended; the kernel writes one struct.
-    let r = unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), flags, mask, stat.as_mut_ptr()) };
-    if r < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: all bytes were zero before the kernel wrote, which is a valid struct of integers.
-    Ok(unsafe { stat.assume_init() })
-}
-
 /// `socket(AF_NETLINK, ..., NETLINK_CONNECTOR)`, non-blocking and close-on-exec (`netlink(7)`); `nix` does not know
 /// the protocol.
 pub(crate) fn connector_socket() -> io::Result<OwnedFd> {
@@ -161,6 +146,21 @@ pub(crate) fn read_link(directory: BorrowedFd<'_>, name: &CStr, into: &mut [u8])
     // SAFETY: a live descriptor, a C string, and a live buffer with its length.
     let length = unsafe { libc::readlinkat(fd, name.as_ptr(), to, room) };
     usize::try_from(length).map_err(|_| io::Error::last_os_error())
+}
+
+/// `statx(2)` of a path below a descriptor, or of the descriptor itself for an empty path. Answered from what the
+/// kernel has (`AT_STATX_DONT_SYNC`): no server of a file system is waited for.
+pub(crate) fn statx(directory: BorrowedFd<'_>, name: &CStr, flags: libc::c_int) -> io::Result<libc::statx> {
+    let mut found = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    let flags = flags | libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
+    let (fd, mask) = (directory.as_raw_fd(), libc::STATX_BASIC_STATS | libc::STATX_BTIME);
+    // SAFETY: a live descriptor, a C string, and room for one answer, all of which live through the call.
+    let r = unsafe { libc::statx(fd, name.as_ptr(), flags, mask, found.as_mut_ptr()) };
+    if r != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: all zeros is a value of it, and the call has written over them.
+    Ok(unsafe { found.assume_init() })
 }
 
 /// How often this process is the child of a fork: 0 in the one that was executed.

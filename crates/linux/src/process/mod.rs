@@ -6,6 +6,7 @@
 //! carries the identity across programs and scans.
 
 mod descriptors;
+mod files;
 mod network;
 mod stat;
 mod trace;
@@ -24,6 +25,7 @@ use crate::privilege::Capability;
 use crate::{Error, Result, sys};
 
 pub use descriptors::socket_inode;
+pub use files::{Access, OpenFile};
 pub use network::SocketCounts;
 pub use stat::Stat;
 pub use trace::Trace;

@@ -5,10 +5,9 @@
 //! relative to its file system, so only the end of it is compared. All of it can be forged from a user namespace
 //! that mounts what its user sees: it is asked last, and cannot contradict anything.
 
-mod line;
 mod root;
 
-pub(crate) use line::{Mount, parse};
+pub(crate) use portolan_linux::mount_info::{Mount, parse};
 
 use portolan_linux::error::Escaped;
 
