@@ -25,6 +25,7 @@
 //! - [`container`], [`listener`], [`member`], [`fault`]: its parts
 //! - [`cgroup`]: what a cgroup's path says
 //! - [`mod@explain`]: why a process belongs to its container
+//! - [`mod@output`]: where a container's output goes, as its runtime recorded it
 //! - [`scanner`], [`watch`], [`diff`]: scans in a row, and what changes between them
 //! - `walk` (the processes), `group` (into containers)
 //! - `identity`: who a container is; `evidence` (what tells, and how far it is believed), `records` (the files that
@@ -48,6 +49,7 @@ pub mod inventory;
 pub mod listener;
 mod lookup;
 pub mod member;
+pub mod output;
 mod owners;
 mod places;
 mod ports;
@@ -68,6 +70,7 @@ pub use fault::Fault;
 pub use inventory::Inventory;
 pub use listener::{Listener, Local, Protocol, Reach};
 pub use member::Member;
+pub use output::{Driver, Output};
 pub use portolan_linux::{ErrorKind, ProcessId};
 pub use scanner::Scanner;
 pub use watch::{Stopper, Update, Watch, WatchOptions};

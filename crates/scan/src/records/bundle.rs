@@ -27,7 +27,7 @@ const STATES: &[&str] = &[
 const TASKS: &str = "io.containerd.runtime.v2.task";
 
 /// Where a bundle of containerd can lie: beside the working directory of its shim, or in the usual places.
-pub(super) fn places_of_containerd(id: &str, namespace: Option<&str>, shims: Option<&Path>) -> Vec<PathBuf> {
+pub(crate) fn places_of_containerd(id: &str, namespace: Option<&str>, shims: Option<&Path>) -> Vec<PathBuf> {
     if !label::is_element(id) {
         return Vec::new();
     }

@@ -19,7 +19,7 @@ const RECORD: &str = "config.v2.json";
 const DEFAULT: &str = "/var/lib/docker/containers";
 
 /// Where the record can lie, the likeliest first: by the mounts of the container's first process and our own.
-pub(super) fn places(id: &str, inside: &[u8], mounted: &Mounted) -> Vec<PathBuf> {
+pub(crate) fn places(id: &str, inside: &[u8], mounted: &Mounted) -> Vec<PathBuf> {
     let mounted = directory(id, inside, mounted).map(|directory| directory.join(RECORD));
     mounted.into_iter().chain([Path::new(DEFAULT).join(id).join(RECORD)]).collect()
 }

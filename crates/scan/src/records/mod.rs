@@ -9,8 +9,8 @@
 //!   crun): one runtime's records each, bytes in and answer out
 //! - [`kubernetes`], [`json`]: what they have in common
 
-mod bundle;
-mod docker;
+pub(crate) mod bundle;
+pub(crate) mod docker;
 mod json;
 mod kubernetes;
 mod lxc;
@@ -39,7 +39,7 @@ use stamp::Stamp;
 use view::{Content, Owner, Reason, View};
 
 /// The longest record of one container that is read, in bytes: labels and environment can be long.
-const MAX_RECORD: u64 = 1024 * 1024;
+pub(crate) const MAX_RECORD: u64 = 1024 * 1024;
 /// The longest list of all containers of a store that is read, in bytes.
 const MAX_LIST: u64 = 16 * 1024 * 1024;
 /// More states of an OCI runtime, or more machines, than this are not looked through.
@@ -346,6 +346,6 @@ fn states(view: &View, user: Option<u32>, owner: Owner) -> Vec<(ProcessId, Found
 }
 
 /// The directory that a process works in, as its own mount namespace names it.
-fn working_directory(process: &Process) -> Option<PathBuf> {
+pub(crate) fn working_directory(process: &Process) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}/cwd", process.directory().as_raw_fd())).ok()
 }

@@ -1,5 +1,7 @@
 //! conmon: the monitor of Podman and of CRI-O, one for each container (`conmon(8)`).
 
+use std::path::PathBuf;
+
 use super::Monitor;
 use super::arguments::{Argument, Arguments};
 use crate::cgroup::names::is_id;
@@ -31,15 +33,21 @@ const FLAGS: &[&[u8]] = &[
     b"h",
 ];
 
-/// The id, name, bundle and log of conmon's container. With `podman exec` it has the same `-c`.
+/// More logs than this are not kept of one conmon.
+const MAX_LOGS: usize = 4;
+
+/// The id, name, bundle and logs of conmon's container. With `podman exec` it has the same `-c`.
 pub(super) fn conmon(mut arguments: Arguments<'_>) -> Option<Monitor> {
-    let (mut id, mut name, mut bundle, mut log, mut exits) = (None, None, None, None, None);
+    let (mut id, mut name, mut bundle, mut exits) = (None, None, None, None);
+    let mut logs = Vec::new();
     while let Some(argument) = arguments.argument(|option| !FLAGS.contains(&option)) {
         match argument {
             Argument::Option(b"c" | b"cid", value) => id = Some(value),
             Argument::Option(b"n" | b"name", value) => name = Some(value),
             Argument::Option(b"b" | b"bundle", value) => bundle = Some(value),
-            Argument::Option(b"l" | b"log-path", value) => log = log_file(value).or(log),
+            Argument::Option(b"l" | b"log-path", value) => {
+                logs.extend(log(value).filter(|_| logs.len() < MAX_LOGS))
+            }
             Argument::Option(b"exit-dir" | b"persist-dir", value) => exits = exits.or(Some(value)),
             _ => {}
         }
@@ -52,7 +60,7 @@ pub(super) fn conmon(mut arguments: Arguments<'_>) -> Option<Monitor> {
     let what = if crio { "a conmon of CRI-O" } else { "a conmon of Podman" };
     let mut monitor = Monitor { id: Some(id.to_owned()), ..Monitor::new(runtime, what) };
     monitor.bundle = bundle.and_then(label::path);
-    monitor.log = log.and_then(label::path);
+    monitor.logs = logs;
     match member {
         Some(member) => {
             monitor.kind = Some(if member.sandbox { Kind::Sandbox } else { Kind::Container });
@@ -68,13 +76,14 @@ pub(super) fn conmon(mut arguments: Arguments<'_>) -> Option<Monitor> {
     Some(monitor)
 }
 
-/// The file of `PATH` or `DRIVER:PATH`; none for the journal.
-fn log_file(value: &[u8]) -> Option<&[u8]> {
+/// `PATH`, `DRIVER:PATH` or `DRIVER`: a path alone is a file in Kubernetes' format.
+fn log(value: &[u8]) -> Option<(String, Option<PathBuf>)> {
     if value.starts_with(b"/") {
-        return Some(value);
+        return Some(("k8s-file".to_owned(), label::path(value)));
     }
-    let at = value.iter().position(|b| *b == b':')?;
-    value.get(at..)?.get(1..).filter(|path| path.starts_with(b"/"))
+    let mut parts = value.splitn(2, |b| *b == b':');
+    let driver = label::name(parts.next()?)?;
+    Some((driver, parts.next().and_then(label::path)))
 }
 
 /// conmonrs: one for each pod of CRI-O, told the directory of the pod's sandbox.

@@ -37,8 +37,8 @@ pub(crate) struct Monitor {
     pub(crate) pod: Option<Pod>,
     /// The OCI bundle.
     pub(crate) bundle: Option<PathBuf>,
-    /// Where the container's output goes.
-    pub(crate) log: Option<PathBuf>,
+    /// Where the container's output goes: the names of drivers, each with its file if it has one.
+    pub(crate) logs: Vec<(String, Option<PathBuf>)>,
     /// LXC's directory of containers, or the root directory of a machine of systemd-nspawn.
     pub(crate) directory: Option<PathBuf>,
     /// What the monitor is, with its article.
@@ -126,7 +126,7 @@ impl Monitor {
             name: None,
             pod: None,
             bundle: None,
-            log: None,
+            logs: Vec::new(),
             directory: None,
         }
     }

@@ -76,11 +76,16 @@ fn conmons_of_podman() {
     let monitor = said(&line).unwrap();
     assert_eq!((monitor.runtime, monitor.id), (Runtime::Podman, Some(id("5"))));
     assert_eq!(monitor.name.as_deref(), Some("web"), "what follows --exit-command-arg is another's");
-    assert_eq!(monitor.log.as_deref(), Some(Path::new("/s/ctr.log")));
+    assert_eq!(monitor.logs, [("k8s-file".to_owned(), Some("/s/ctr.log".into()))]);
     assert!(monitor.bundle.unwrap().ends_with("userdata"));
     assert_eq!(monitor.pod, None);
     let named = said(&format!("conmon --cid {} --name a\nb -l journald", id("5"))).unwrap();
-    assert_eq!((named.name.as_deref(), named.log), (Some(r"a\x0ab"), None));
+    assert_eq!(named.name.as_deref(), Some(r"a\x0ab"));
+    assert_eq!(named.logs, [("journald".to_owned(), None)]);
+    let plain =
+        said(&format!("conmon -c {0} -l /var/log/pods/x/0.log -l journald: -l none", id("5"))).unwrap();
+    let logs: Vec<_> = plain.logs.iter().map(|(driver, file)| (driver.as_str(), file.is_some())).collect();
+    assert_eq!(logs, [("k8s-file", true), ("journald", false), ("none", false)]);
 }
 
 #[test]
