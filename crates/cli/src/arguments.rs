@@ -19,6 +19,7 @@ Examples:
   portolan cat web /etc/nginx/nginx.conf             a file inside the container 'web'
   portolan glob web '/etc/nginx/conf.d/*.conf'       the files that its include means
   portolan tail web /var/log/nginx/access.log -f     a log, through its rotations
+  portolan logs web -f                               what it wrote to its standard output and error
   portolan dial cache 127.0.0.1:6379                 talk to a port of its loopback
   portolan tunnel cache 6379 --port 0                a local way in, for any client
   portolan explain 4242                              why pid 4242 belongs where it does
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Glob(Glob),
     /// The last lines of a file inside a container, and what is appended to it
     Tail(Tail),
+    /// The last lines of a container's standard output and error, and what follows, from where its runtime keeps them
+    Logs(Logs),
     /// Join standard input and output to a socket made inside a container
     Dial(Dial),
     /// A local way in for any client: a Unix socket or port here, an address inside there
@@ -224,6 +227,68 @@ pub(crate) struct Tail {
     /// Also on FUSE and network file systems, whose server may never answer
     #[arg(long)]
     pub(crate) any_file_system: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan logs web
+  portolan logs web -n 100 -f --timestamps
+  portolan logs web --stream stderr --json | jq -r .line
+  portolan logs web --where
+
+The output is read where the runtime keeps it: Docker's json-file and local, the files of containerd, CRI-O and Podman,
+LXC's console, the journal. No daemon is asked. Lines of both streams go to standard output; on a terminal control
+characters are shown as \\xNN. With -f it goes on until it is interrupted, the output is closed, or the container is
+gone; rotations are followed and told on standard error. For the files inside, see 'portolan tail'.")]
+pub(crate) struct Logs {
+    /// Container name, id or unique prefix of it, or pid:N
+    pub(crate) target: String,
+    /// Begin with so many of the last lines, or 'all'
+    #[arg(short = 'n', long, value_name = "N", default_value = "10", value_parser = lines)]
+    pub(crate) lines: Lines,
+    /// Go on with what is written
+    #[arg(short = 'f', long)]
+    pub(crate) follow: bool,
+    /// Print the time and the stream before each line
+    #[arg(short = 't', long, conflicts_with = "json")]
+    pub(crate) timestamps: bool,
+    /// Print lines of this stream only
+    #[arg(long, value_enum)]
+    pub(crate) stream: Option<OutputStream>,
+    /// Print JSON, an object on a line for each line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print where the output goes, and which log files the process holds open, instead of what is in them
+    #[arg(long = "where", conflicts_with_all = ["follow", "timestamps", "stream"])]
+    pub(crate) places: bool,
+    /// With -f: look again after so many milliseconds
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) interval_ms: u64,
+    /// Cut lines that have more bytes than this
+    #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_line: u32,
+}
+
+/// How many of the last lines; `None` for all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines(pub(crate) Option<u64>);
+
+fn lines(text: &str) -> Result<Lines, String> {
+    match text {
+        "all" => Ok(Lines(None)),
+        number => {
+            number.parse().map(|n| Lines(Some(n))).map_err(|_| "want a number of lines, or all".to_owned())
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputStream {
+    /// Standard output
+    Stdout,
+    /// Standard error
+    Stderr,
 }
 
 #[derive(Debug, Args)]

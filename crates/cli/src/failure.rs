@@ -7,6 +7,8 @@ use portolan::ErrorKind;
 pub(crate) enum Failure {
     /// An error of the library.
     Portolan(portolan::Error),
+    /// The same, of the log of this target.
+    Log(String, portolan::Error),
     /// The input or output of this command itself.
     Io(&'static str, std::io::Error),
     /// Something that was asked for and is not there.
@@ -20,6 +22,7 @@ impl Failure {
     pub(crate) fn line(&self) -> Option<String> {
         match self {
             Self::Portolan(error) => Some(error.to_string()),
+            Self::Log(target, error) => Some(format!("logs of {target}: {error}")),
             Self::Io(what, error) => Some(format!("{what}: {error}")),
             Self::Unsupported(what) => Some((*what).to_owned()),
             Self::Unread => None,
@@ -29,7 +32,7 @@ impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Portolan(error) => match error.kind() {
+            Self::Portolan(error) | Self::Log(_, error) => match error.kind() {
                 ErrorKind::MissingPrivilege(_) => 3,
                 ErrorKind::InvalidInput => 2,
                 _ => 1,

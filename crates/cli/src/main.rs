@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Cat(options) => command::cat::run(&options),
         Command::Glob(options) => command::glob::run(&options),
         Command::Tail(options) => command::tail::run(&options),
+        Command::Logs(options) => command::logs::run(&options),
         Command::Dial(options) => command::dial::run(&options),
         Command::Tunnel(options) => command::tunnel::run(&options),
         Command::Explain(options) => command::explain::run(&options),

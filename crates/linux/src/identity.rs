@@ -126,6 +126,27 @@ pub fn beneath(directory: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     openat2(directory.as_fd(), path, how).map_err(os)
 }
 
+/// Opens a regular file of the host to read it: without waiting for whatever else has its name (`O_NONBLOCK`), and
+/// without following a symbolic link at the end of the path (`O_NOFOLLOW`). The directories on the way are trusted.
+///
+/// # Errors
+/// `ELOOP` for a symbolic link, `EINVAL` for what is no regular file, and what else `open(2)` says.
+pub fn open_regular(path: &Path) -> io::Result<(std::fs::File, Identity)> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
+    // Asked before it is opened: a device can do something when it is.
+    let kind = std::fs::symlink_metadata(path)?.file_type();
+    if !kind.is_file() {
+        let errno = if kind.is_symlink() { libc::ELOOP } else { libc::EINVAL };
+        return Err(io::Error::from_raw_os_error(errno));
+    }
+    let file = std::fs::File::from(nix::fcntl::open(path, flags, Mode::empty()).map_err(os)?);
+    let identity = Identity::of(&file)?;
+    if identity.kind != FileKind::Regular {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    Ok((file, identity))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +180,13 @@ mod tests {
             assert_eq!(error.raw_os_error(), Some(errno), "{path}");
         }
         assert_eq!(Identity::at(&inside, Path::new("link")).unwrap().kind, FileKind::Symlink);
+        assert_eq!(open_regular(&log).unwrap().1.inode, identity.inode);
+        for (name, errno) in [("in/link", libc::ELOOP), ("in", libc::EINVAL), ("nothing", libc::ENOENT)] {
+            let error = open_regular(&scratch.join(name)).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(errno), "{name}");
+        }
+        nix::unistd::mkfifo(&scratch.join("fifo"), Mode::S_IRUSR).unwrap();
+        assert_eq!(open_regular(&scratch.join("fifo")).unwrap_err().raw_os_error(), Some(libc::EINVAL));
         let root = directory(Path::new("/")).unwrap();
         let error = beneath(&root, Path::new("proc/self")).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EXDEV), "a mount point");

@@ -19,6 +19,7 @@ enum Repr {
     Dial(#[from] portolan_dial::Error),
     #[error(transparent)]
     Services(#[from] portolan_services::Error),
+    Logs(#[from] portolan_services::logs::Error),
     #[error("'{0}' is no pid: write pid: and a positive number, as in pid:4242")]
     NoPid(String),
 }
@@ -33,6 +34,7 @@ impl Error {
             Repr::Files(error) => error.kind(),
             Repr::Dial(error) => error.kind(),
             Repr::Services(error) => error.kind(),
+            Repr::Logs(error) => error.kind(),
             Repr::NoPid(_) => ErrorKind::InvalidInput,
         }
     }
@@ -55,5 +57,6 @@ from!(
     portolan_scan::Error,
     portolan_files::Error,
     portolan_dial::Error,
-    portolan_services::Error
+    portolan_services::Error,
+    portolan_services::logs::Error
 );

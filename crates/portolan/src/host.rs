@@ -8,6 +8,7 @@ use portolan_dial::Dialer;
 use portolan_files::{Content, Files, GlobOptions, Matches, ReadOptions};
 use portolan_linux::Process;
 use portolan_scan::{Inventory, ScanOptions, Scanner};
+use portolan_services::logs::{Log, Options, Stdio, stdio};
 use portolan_services::{Survey, SurveyOptions, Surveyor};
 
 use crate::{Result, Target};
@@ -130,5 +131,42 @@ impl Host {
     /// As [`Dialer::new`].
     pub fn dialer(&self, target: &Target) -> Result<Dialer> {
         Ok(Dialer::new(Process::reopen(target.process.id())?)?)
+    }
+
+    /// Where the target's standard output and error go; see [`stdio::of`]. A process that is in no container is asked
+    /// itself.
+    ///
+    /// # Errors
+    /// As [`stdio::of`] and [`scan`](Self::scan). That the output is kept nowhere is no error.
+    pub fn stdio(&self, target: &Target) -> Result<Stdio> {
+        if let Some(container) = &target.container {
+            return Ok(stdio::of(container)?);
+        }
+        match portolan_scan::explain(&target.process)?.container {
+            Some(id) => Ok(stdio::of(self.scan()?.find(&id)?)?),
+            None => Ok(stdio::of_process(&target.process)?),
+        }
+    }
+
+    /// The target's standard output and error, at their source; see [`Log::open`].
+    ///
+    /// ```no_run
+    /// use portolan::Host;
+    /// use portolan::logs::{Event, Options};
+    ///
+    /// let host = Host::new();
+    /// let mut log = host.logs(&host.target("web-1")?, &Options::default())?;
+    /// for event in log.poll()?.events {
+    ///     if let Event::Entry(entry) = event {
+    ///         println!("{} {}", entry.stamp, String::from_utf8_lossy(&entry.bytes));
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`stdio`](Self::stdio) and [`Log::open`].
+    pub fn logs(&self, target: &Target, options: &Options) -> Result<Log> {
+        Ok(Log::open(&self.stdio(target)?, options)?)
     }
 }

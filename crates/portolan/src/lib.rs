@@ -9,6 +9,7 @@
 //! | [`Host::scanner`] | the chart again and again for less, and what changes as it happens |
 //! | [`Host::survey`] | the services: what they are, where they are configured, log and are reached |
 //! | [`Host::read`], [`Host::glob`] | bytes and paths from inside a container's mount namespace |
+//! | [`Host::logs`] | the container's standard output and error, at their source |
 //! | [`Host::dialer`] | connections born in a container's network namespace |
 //!
 //! # Example
@@ -89,6 +90,8 @@ pub use portolan_services::{
     Confidence, Configuration, Endpoint, EndpointAddress, LogFile, Rules, Service, Survey, SurveyFault,
     SurveyOptions, Surveyor, Version, configuration,
 };
+
+pub use portolan_services::logs;
 
 /// Is the helper, and ends this process, if the library started it as such; else it does nothing.
 ///

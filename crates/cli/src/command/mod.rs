@@ -6,6 +6,7 @@ pub(crate) mod dial;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod glob;
+pub(crate) mod logs;
 pub(crate) mod scan;
 pub(crate) mod tail;
 pub(crate) mod tunnel;

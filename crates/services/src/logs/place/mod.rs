@@ -1,0 +1,220 @@
+//! Where a container's file is on the host.
+//!
+//! The process's list of mounts says on which file system a path lies, our own list where that file system is mounted
+//! here. A container writes what it likes: it plants symbolic links in its layers and volumes, mounts over its own
+//! paths, and in a user namespace mounts file systems with options of its choice. So a path counts only when a walk that
+//! follows no link and crosses no mount ends at the very file (`openat2(2)`): the same device and inode number for bind
+//! mounts; for a layer of an overlay, which has another device, the same inode number below a directory that the host
+//! itself, or a process of its user namespace, mounted. Everything else is readable through the helper only, and the
+//! reason is said.
+//!
+//! A path that was right may lead elsewhere a moment later, for it goes through directories that the container can
+//! write to: whoever opens it compares again, and follows no link.
+//!
+//! | the container sees | the host has |
+//! |---|---|
+//! | bind mounts, volumes, the kubelet's directories | the mounted directory |
+//! | an overlay | its upper directory; for what the image brought, a lower one |
+//! | a root that is a plain directory (LXC, systemd-nspawn, `--rootfs`) | that directory |
+//! | tmpfs of its own, FUSE, NFS | nothing that is told here |
+
+mod layers;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use portolan_linux::identity::{self, Identity};
+use portolan_linux::mount_info::{Mount, parse};
+use portolan_linux::{NamespaceKind, Process};
+
+use super::Result;
+use super::open::LogFile;
+
+/// More places on the host than this are not tried for one file.
+const MAX_TRIES: usize = 64;
+
+/// Where a container's file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// Here, for this process: it was that very file when we looked.
+    Host(PathBuf),
+    /// Readable through the helper only, and why.
+    Helper(&'static str),
+    /// Nowhere: it was deleted, and only who holds it open has it.
+    Deleted,
+}
+
+/// The mounts of this process, by which paths of containers are found on the host.
+///
+/// Paths are as this process sees them: an agent that runs in a container itself finds what is mounted there.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    own: Vec<u8>,
+    user: portolan_linux::NamespaceId,
+}
+
+/// A file that is looked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    /// Below the mount's root.
+    path: &'a Path,
+    identity: &'a Identity,
+}
+
+impl Mapping {
+    /// Reads our own list of mounts.
+    ///
+    /// # Errors
+    /// When `/proc/self/mountinfo` cannot be read.
+    pub fn new() -> Result<Self> {
+        let me = Process::open(std::process::id().cast_signed())?;
+        Ok(Self { own: me.mount_info()?, user: me.namespace(NamespaceKind::User)? })
+    }
+
+    /// Where a file is that a process holds open.
+    ///
+    /// # Errors
+    /// [`TargetGone`](portolan_linux::ErrorKind::TargetGone),
+    /// [`MissingPrivilege`](portolan_linux::ErrorKind::MissingPrivilege).
+    ///
+    /// # Example
+    /// ```
+    /// use portolan_linux::Process;
+    /// use portolan_services::logs::{Mapping, open};
+    ///
+    /// let me = Process::open(std::process::id().cast_signed())?;
+    /// let mapping = Mapping::new()?;
+    /// for file in open::log_files(&me, open::DESCRIPTORS)?.files {
+    ///     println!("{:?}", mapping.of_file(&me, &file)?);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_file(&self, process: &Process, file: &LogFile) -> Result<Place> {
+        if file.deleted {
+            return Ok(Place::Deleted);
+        }
+        let Some(identity) = &file.identity else { return Ok(Place::Helper(SLOW)) };
+        let path = Path::new(OsStr::from_bytes(&file.path));
+        self.find(process, path, file.mount, identity)
+    }
+
+    /// Where a path inside is, which leads to this file through no symbolic link; the helper tells which file it is.
+    ///
+    /// # Errors
+    /// As [`of_file`](Self::of_file).
+    pub fn of_path(&self, process: &Process, path: &Path, identity: &Identity) -> Result<Place> {
+        self.find(process, path, None, identity)
+    }
+
+    fn find(&self, process: &Process, path: &Path, id: Option<u64>, identity: &Identity) -> Result<Place> {
+        if !path.is_absolute() || path.components().any(|c| c.as_os_str() == "..") {
+            return Ok(Place::Helper("its path is not absolute and plain"));
+        }
+        // A mount of ours, as of a process of the host in a container's stead: the path is ours, too.
+        if let Some(mount) = parse(&self.own).find(|mount| Some(mount.id) == id) {
+            return Ok(below(path, &mount.point)
+                .and_then(|rest| at(&point(&mount), &rest, identity))
+                .map_or(Place::Helper("something else is mounted over its path"), Place::Host));
+        }
+        let text = process.mount_info()?;
+        let Some(mount) = covering(&text, path, id) else {
+            return Ok(Place::Helper("the mount that it lies on is not in its process's list"));
+        };
+        if is_slow(mount.kind) {
+            return Ok(Place::Helper(SLOW));
+        }
+        if mount.root.ends_with(b"//deleted") {
+            return Ok(Place::Helper("the directory that is mounted there was deleted"));
+        }
+        let Some(rest) = below(path, &mount.point) else {
+            return Ok(Place::Helper("its path is not below its mount"));
+        };
+        let inside = Path::new(OsStr::from_bytes(&mount.root)).join(&rest);
+        let wanted = Wanted { path: &inside, identity };
+        if mount.kind == b"overlay" {
+            let trusted = process.namespace(NamespaceKind::User)? == self.user;
+            return Ok(self.overlay(&mount, wanted, trusted));
+        }
+        Ok(match self.mounted(&mount, wanted) {
+            Some(path) => Place::Host(path),
+            None if mount.kind == b"tmpfs" => {
+                Place::Helper("it lies in memory (tmpfs), which no path of ours leads to")
+            }
+            None => Place::Helper("no path of ours leads to it"),
+        })
+    }
+
+    /// Where what a mount shows is mounted here: the same file system, by a mount whose root is above the file.
+    fn mounted(&self, mount: &Mount<'_>, wanted: Wanted<'_>) -> Option<PathBuf> {
+        let same = parse(&self.own).filter(|own| own.device == mount.device && !is_slow(own.kind));
+        let mut ways: Vec<_> = same
+            .filter_map(|own| Some((point(&own), below(wanted.path, &own.root)?)))
+            .take(MAX_TRIES)
+            .collect();
+        // The shortest way is the one that people know.
+        ways.sort_by_key(|(point, rest)| point.as_os_str().len().saturating_add(rest.as_os_str().len()));
+        ways.iter().find_map(|(point, rest)| at(point, rest, wanted.identity))
+    }
+
+    fn overlay(&self, mount: &Mount<'_>, wanted: Wanted<'_>, trusted: bool) -> Place {
+        let own = parse(&self.own).find(|own| own.device == mount.device && own.kind == b"overlay");
+        if own.is_none() && !trusted {
+            return Place::Helper(
+                "its overlay was mounted in a user namespace, which can name any directory",
+            );
+        }
+        // What the host mounted it says itself; where it is mounted tells what relative directories mean.
+        let (options, point) = match &own {
+            Some(own) => (own.options, Some(point(own))),
+            None => (mount.options, None),
+        };
+        let found = layers::find(options, point.as_deref(), wanted.path, wanted.identity);
+        match found.or_else(|| self.mounted(mount, wanted)) {
+            Some(path) => Place::Host(path),
+            None => Place::Helper("it was found in none of the overlay's directories"),
+        }
+    }
+}
+
+const SLOW: &str = "it lies on a file system that can make a reader wait";
+
+/// The path below a directory if it is this very file.
+fn at(directory: &Path, path: &Path, identity: &Identity) -> Option<PathBuf> {
+    let found = identity::beneath(identity::directory(directory).ok()?, path).ok()?;
+    let found = Identity::of(&found).ok()?;
+    found.is(identity).then(|| join(directory, path))
+}
+
+/// Without a slash at the end for an empty path.
+fn join(directory: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() { directory.to_owned() } else { directory.join(path) }
+}
+
+fn point(mount: &Mount<'_>) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(&mount.point))
+}
+
+/// The rest of a path below a directory.
+fn below(path: &Path, directory: &[u8]) -> Option<PathBuf> {
+    path.strip_prefix(OsStr::from_bytes(directory)).ok().map(Path::to_owned)
+}
+
+/// The mount by which a file was opened, or else the one that is seen on its path: the longest mount point, and of
+/// several mounts on one the last.
+fn covering<'a>(text: &'a [u8], path: &Path, id: Option<u64>) -> Option<Mount<'a>> {
+    if id.is_some() {
+        return parse(text).find(|mount| Some(mount.id) == id);
+    }
+    let covers = |mount: &Mount<'_>| path.starts_with(OsStr::from_bytes(&mount.point));
+    parse(text).filter(covers).max_by_key(|mount| mount.point.len())
+}
+
+/// Types of file systems whose files come from another process or machine, which can make a reader wait.
+pub(super) fn is_slow(kind: &[u8]) -> bool {
+    const SLOW: &[&[u8]] = &[b"cifs", b"smb3", b"ceph", b"afs", b"autofs", b"9p", b"glusterfs", b"lustre"];
+    kind.starts_with(b"fuse") || kind.starts_with(b"nfs") || SLOW.contains(&kind)
+}
