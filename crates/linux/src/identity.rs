@@ -126,25 +126,30 @@ pub fn beneath(directory: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     openat2(directory.as_fd(), path, how).map_err(os)
 }
 
-/// Opens a regular file of the host to read it: without waiting for whatever else has its name (`O_NONBLOCK`), and
-/// without following a symbolic link at the end of the path (`O_NOFOLLOW`). The directories on the way are trusted.
+/// Opens a regular file of the host to read it, without following a symbolic link at the end of the path; with
+/// `strictly`, on the way either. What it is, is looked at before it is opened: no device or FIFO is.
 ///
 /// # Errors
 /// `ELOOP` for a symbolic link, `EINVAL` for what is no regular file, and what else `open(2)` says.
-pub fn open_regular(path: &Path) -> io::Result<(std::fs::File, Identity)> {
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
-    // Asked before it is opened: a device can do something when it is.
-    let kind = std::fs::symlink_metadata(path)?.file_type();
-    if !kind.is_file() {
-        let errno = if kind.is_symlink() { libc::ELOOP } else { libc::EINVAL };
-        return Err(io::Error::from_raw_os_error(errno));
+pub fn open_regular(path: &Path, strictly: bool) -> io::Result<(std::fs::File, Identity)> {
+    use std::os::fd::AsRawFd as _;
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let held = if strictly {
+        let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        openat2(nix::fcntl::AT_FDCWD, path, OpenHow::new().flags(flags).resolve(resolve)).map_err(os)?
+    } else {
+        nix::fcntl::open(path, flags, Mode::empty()).map_err(os)?
+    };
+    let identity = Identity::of(&held)?;
+    match identity.kind {
+        FileKind::Regular => {}
+        FileKind::Symlink => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
+        _ => return Err(io::Error::from_raw_os_error(libc::EINVAL)),
     }
-    let file = std::fs::File::from(nix::fcntl::open(path, flags, Mode::empty()).map_err(os)?);
-    let identity = Identity::of(&file)?;
-    if identity.kind != FileKind::Regular {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    }
-    Ok((file, identity))
+    // The very file that was looked at, by its magic link.
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = nix::fcntl::open(format!("/proc/self/fd/{}", held.as_raw_fd()).as_str(), flags, Mode::empty());
+    Ok((std::fs::File::from(file.map_err(os)?), identity))
 }
 
 #[cfg(test)]
@@ -163,11 +168,13 @@ mod tests {
         }
         let inside = directory(&scratch.join("in")).unwrap();
         let found = beneath(&inside, Path::new("/deep/log")).unwrap();
-        let (identity, log) = (Identity::of(&found).unwrap(), scratch.join("in/deep/log"));
+        // The directory of temporary files can have a link above it.
+        let log = std::fs::canonicalize(scratch.join("in/deep/log")).unwrap();
+        let identity = Identity::of(&found).unwrap();
         let file = std::fs::File::open(&log).unwrap();
         assert!(identity.is(&Identity::of(&file).unwrap()));
         assert_eq!((identity.size, identity.links, identity.kind), (3, 1, FileKind::Regular));
-        assert_eq!(path_of(&found).unwrap(), std::fs::canonicalize(&log).unwrap());
+        assert_eq!(path_of(&found).unwrap(), log);
         for (path, errno) in [
             ("link", libc::ELOOP),
             ("out/passwd", libc::ELOOP),
@@ -180,13 +187,17 @@ mod tests {
             assert_eq!(error.raw_os_error(), Some(errno), "{path}");
         }
         assert_eq!(Identity::at(&inside, Path::new("link")).unwrap().kind, FileKind::Symlink);
-        assert_eq!(open_regular(&log).unwrap().1.inode, identity.inode);
+        assert_eq!(open_regular(&log, true).unwrap().1.inode, identity.inode);
+        std::os::unix::fs::symlink("deep", scratch.join("in/way")).unwrap();
+        assert!(open_regular(&scratch.join("in/way/log"), false).is_ok());
+        let error = open_regular(&scratch.join("in/way/log"), true).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
         for (name, errno) in [("in/link", libc::ELOOP), ("in", libc::EINVAL), ("nothing", libc::ENOENT)] {
-            let error = open_regular(&scratch.join(name)).unwrap_err();
+            let error = open_regular(&scratch.join(name), false).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(errno), "{name}");
         }
         nix::unistd::mkfifo(&scratch.join("fifo"), Mode::S_IRUSR).unwrap();
-        assert_eq!(open_regular(&scratch.join("fifo")).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(open_regular(&scratch.join("fifo"), true).unwrap_err().raw_os_error(), Some(libc::EINVAL));
         let root = directory(Path::new("/")).unwrap();
         let error = beneath(&root, Path::new("proc/self")).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EXDEV), "a mount point");

@@ -120,7 +120,7 @@ fn told(event: &Event) -> Option<String> {
             format!("older lines are in {files} compressed files, which are not read")
         }
         Event::LeftOut(lines) => {
-            format!("{lines} of the last lines are left out: they are too long together")
+            format!("up to {lines} of the last lines are left out: they are too long together")
         }
         _ => return None,
     })

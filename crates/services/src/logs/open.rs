@@ -107,7 +107,8 @@ const DELETED: &[u8] = b" (deleted)";
 fn candidate(open: &OpenFile) -> Option<LogFile> {
     let path = open.link.as_slice();
     let never = [&b"/dev/"[..], b"/proc/", b"/sys/", b"/memfd:", b"/anon_hugepage"];
-    if !path.starts_with(b"/") || never.iter().any(|prefix| path.starts_with(prefix)) {
+    let never = never.iter().any(|prefix| path.starts_with(prefix)) && !path.starts_with(b"/dev/shm/");
+    if !path.starts_with(b"/") || never {
         return None;
     }
     let appends = match open.access {

@@ -46,7 +46,7 @@ pub(super) fn conmon(mut arguments: Arguments<'_>) -> Option<Monitor> {
             Argument::Option(b"n" | b"name", value) => name = Some(value),
             Argument::Option(b"b" | b"bundle", value) => bundle = Some(value),
             Argument::Option(b"l" | b"log-path", value) => {
-                logs.extend(log(value).filter(|_| logs.len() < MAX_LOGS))
+                logs.extend(log(value).filter(|_| logs.len() < MAX_LOGS));
             }
             Argument::Option(b"exit-dir" | b"persist-dir", value) => exits = exits.or(Some(value)),
             _ => {}

@@ -55,6 +55,12 @@ impl Frames {
         self.clear();
     }
 
+    /// How much waits, in bytes.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
         self.passing = false;

@@ -4,11 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{Piece, Stream, time};
+use super::{BUFFER, Piece, Stream, time};
 
-/// Docker cuts lines where its buffer of so many bytes is full. A shorter piece without a newline was the last that
-/// its writer wrote before it ended.
-const BUFFER: usize = 16 * 1024;
 /// Longer texts are no times.
 const MAX_STAMP: usize = 64;
 

@@ -9,7 +9,7 @@
 //! | 5 | message | of a piece: 1 whether it is the last, 2 the line's id, 3 the piece's number |
 
 use super::time::{format, of_nanoseconds};
-use super::{Piece, Stream};
+use super::{BUFFER, Piece, Stream};
 
 pub(super) fn read(record: &[u8]) -> Option<Piece<'_>> {
     let (mut stream, mut time, mut text, mut partial, mut last) =
@@ -55,7 +55,7 @@ pub(super) fn read(record: &[u8]) -> Option<Piece<'_>> {
         };
     }
     let stamp = time.map(format).unwrap_or_default();
-    let ends = last.unwrap_or(!partial);
+    let ends = last.unwrap_or(!partial) || text.len() < BUFFER;
     Some(Piece { time, stamp, stream, text: text.into(), ends })
 }
 

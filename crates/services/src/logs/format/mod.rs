@@ -28,6 +28,10 @@ use join::Joiner;
 /// The longest line that is kept unless another is asked for, in bytes.
 pub const LONGEST: usize = 1024 * 1024;
 
+/// Docker cuts lines where its buffer of so many bytes is full. A shorter piece without an end was the last that its
+/// writer wrote before it ended.
+const BUFFER: usize = 16 * 1024;
+
 /// Which of its two streams a process wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

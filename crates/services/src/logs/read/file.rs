@@ -34,8 +34,9 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Opens a log; a user's has to be that user's own, who named it.
-    pub(super) fn new(way: &Way, user: u32) -> Result<Self> {
-        let (file, _) = open_regular(&way.reach).map_err(|e| Error::file(&way.seen, e))?;
+    pub(super) fn new(way: &Way, log: &LogFile) -> Result<Self> {
+        let user = log.user;
+        let (file, _) = open_regular(&way.reach, log.strictly).map_err(|e| Error::file(&way.seen, e))?;
         let meta = file.metadata().map_err(|e| Error::file(&way.seen, e))?;
         if user != 0 && meta.uid() != user {
             return Err(Error::refused(&way.seen, "it is not the file of the user who runs the container"));
@@ -118,7 +119,7 @@ impl Follower {
     pub(super) fn open(log: &LogFile, options: &Options) -> Result<Self> {
         let way = Way { reach: log.reach(), seen: log.path.clone() };
         let decoder = Decoder::new(log.format, options.longest).with_terminal(log.terminal);
-        let first = match Opened::new(&way, log.user) {
+        let first = match Opened::new(&way, log) {
             Ok(first) => Some(first),
             // The kubelet has renamed it, and the runtime has not made the next one yet.
             Err(error) if options.follow && error.kind() == portolan_linux::ErrorKind::NotFound => None,
@@ -172,10 +173,9 @@ impl Follower {
         let Some(current) = self.chain.pop_front() else { return Ok(()) };
         let names = older(&self.way.reach);
         let ways = names.plain.iter().map(|reach| Way { reach: reach.clone(), seen: reach.clone() });
-        let user = self.log.user;
         // One can be renamed while we look: each file counts once.
         let mut files = vec![current];
-        for file in ways.filter_map(|way| Opened::new(&way, user).ok()) {
+        for file in ways.filter_map(|way| Opened::new(&way, &self.log).ok()) {
             if !files.iter().any(|known| (known.device, known.inode) == (file.device, file.inode)) {
                 files.push(file);
             }
@@ -255,7 +255,7 @@ impl Follower {
             Some(None) => return Ok(self.is_gone(polled)),
             Some(Some(false)) | None => {}
         }
-        let new = match Opened::new(&self.way, self.log.user) {
+        let new = match Opened::new(&self.way, &self.log) {
             Ok(new) => new,
             Err(error) if error.kind() == portolan_linux::ErrorKind::NotFound => {
                 return Ok(self.is_gone(polled));
@@ -276,7 +276,7 @@ impl Follower {
         let mut met = false;
         for reach in names.plain {
             let way = Way { seen: reach.clone(), reach };
-            let Ok(file) = Opened::new(&way, self.log.user) else { continue };
+            let Ok(file) = Opened::new(&way, &self.log) else { continue };
             if (file.device, file.inode) == (current.device, current.inode) {
                 met = true;
                 break;

@@ -24,7 +24,7 @@ pub(super) struct Beginning {
     pub(super) files: VecDeque<Opened>,
     pub(super) decoder: Decoder,
     pub(super) entries: Vec<Entry>,
-    /// Lines that were asked for and may not be kept.
+    /// At most so many lines were asked for and are not kept.
     pub(super) left_out: u64,
     /// Whether there are as many as were asked for.
     pub(super) whole: bool,
@@ -58,7 +58,9 @@ pub(super) fn last(mut files: Vec<Opened>, decoder: &Decoder, options: &Options)
             let whole = kept.seen >= wanted;
             // Those before the newest were read to their ends.
             files.truncate(1);
-            let (entries, left_out) = kept.into_entries();
+            // Further back nobody looked: all that are missing may be there.
+            let there = if enough || start == 0 { kept.seen } else { usize::MAX };
+            let (entries, left_out) = kept.into_entries(there);
             return Ok(Beginning { files: files.into(), decoder, entries, left_out, whole });
         }
     }
@@ -129,8 +131,9 @@ impl Kept {
         }
     }
 
-    fn into_entries(self) -> (Vec<Entry>, u64) {
-        let left_out = self.seen.min(self.wanted).saturating_sub(self.entries.len());
+    /// With how many are left out of those that were asked for.
+    fn into_entries(self, there: usize) -> (Vec<Entry>, u64) {
+        let left_out = there.min(self.wanted).saturating_sub(self.entries.len());
         (self.entries.into(), u64::try_from(left_out).unwrap_or(u64::MAX))
     }
 }

@@ -79,7 +79,7 @@ pub enum Event {
     Missed,
     /// Older lines are in so many compressed files, which are not read.
     Compressed(usize),
-    /// More of the last lines were asked for than may be kept: so many are left out.
+    /// More of the last lines were asked for than may be kept: so many are left out at most.
     LeftOut(u64),
 }
 

@@ -35,7 +35,7 @@ pub(super) fn older(path: &Path) -> Older {
     for entry in entries {
         match age(name, &entry.file_name()) {
             Some((age, false)) if plain.len() < MAX_FILES => {
-                plain.push((age, directory.join(entry.file_name())))
+                plain.push((age, directory.join(entry.file_name())));
             }
             Some((_, true)) => found.compressed = found.compressed.saturating_add(1),
             _ => {}

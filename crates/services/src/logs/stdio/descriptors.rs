@@ -22,8 +22,12 @@ pub fn of_process(process: &Process) -> Result<Stdio> {
     let mut last = None;
     for number in [1, 2] {
         let Some(open) = process.open_file(number)? else { continue };
-        let found = of_descriptor(process, &open)?;
+        let mut found = of_descriptor(process, &open)?;
         if !matches!(found.source, Source::Nowhere(_)) {
+            if let Some(other) = process.open_file(2)?.filter(|other| number == 1 && other.link != open.link)
+            {
+                found.evidence.push(format!("its standard error goes elsewhere: {}", Escaped(&other.link)));
+            }
             return Ok(found);
         }
         last = last.or(Some(found));
@@ -76,7 +80,7 @@ fn of_file(process: &Process, open: &OpenFile, says: String) -> Result<Stdio> {
         return Ok(nowhere(&why, &says));
     }
     let path = PathBuf::from(OsStr::from_bytes(&open.link));
-    let file = LogFile { path, format: Format::Raw, terminal: false, user: 0, output: None };
+    let file = LogFile { strictly: true, ..LogFile::new(&path, Format::Raw) };
     Ok(stdio(Source::File(file), says))
 }
 

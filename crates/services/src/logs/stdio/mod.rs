@@ -67,11 +67,20 @@ pub struct LogFile {
     pub terminal: bool,
     /// The user who has to own it; 0 when root named it, and it may be anybody's.
     pub user: u32,
+    /// Whether its path has no symbolic link, and none may be followed: who writes it could plant one.
+    pub strictly: bool,
     /// What the runtime recorded: keeps its root directory open, where that is not ours.
     output: Option<Arc<Output>>,
 }
 
 impl LogFile {
+    /// A file that root named.
+    #[must_use]
+    pub fn new(path: &Path, format: Format) -> Self {
+        let path = path.to_owned();
+        Self { path, format, terminal: false, user: 0, strictly: false, output: None }
+    }
+
     /// The path by which this process reaches it, as long as this value lives.
     #[must_use]
     pub fn reach(&self) -> PathBuf {
@@ -260,6 +269,7 @@ impl Enquiry<'_> {
             format,
             terminal: self.output.terminal.unwrap_or(false),
             user: self.output.user,
+            strictly: false,
             output: Some(Arc::clone(&self.output)),
         }
     }
