@@ -21,6 +21,7 @@
 //! - `services`: real services, what they are and how they are configured
 //! - `watch`: what changes on a host, told as it happens
 //! - `tunnel`: ways in for clients that take no stream: sockets here, threads there
+//! - `logs`: what containers wrote, and where, against what their runtimes say
 //! - `runtimes`: containers of every runtime that Debian has, by the words of each
 //! - `metadata`: what the runtimes' API says of containers, and what sockets that hang or lie can do
 //! - `direction`, `fences`: the tree keeps the rules that the design gives it
@@ -43,6 +44,7 @@ mod helper;
 mod hostile;
 mod impostor;
 mod inside;
+mod logs;
 mod manners;
 mod metadata;
 mod older;

@@ -19,6 +19,7 @@ enum Repr {
     Dial(#[from] portolan_dial::Error),
     #[error(transparent)]
     Services(#[from] portolan_services::Error),
+    #[error(transparent)]
     Logs(#[from] portolan_services::logs::Error),
     #[error("'{0}' is no pid: write pid: and a positive number, as in pid:4242")]
     NoPid(String),

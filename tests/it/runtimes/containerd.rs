@@ -13,7 +13,7 @@ use super::tool::{attempt, told, tool};
 use super::traces::Traces;
 
 /// The image that [`Daemon::import`] imports. It is that of the pods' sandboxes too.
-pub(super) const IMAGE: &str = "docker.io/portolan/inside:1";
+pub(crate) const IMAGE: &str = "docker.io/portolan/inside:1";
 
 /// A network for pods, by the protocol of CNI plugins: what they are to do stands in the environment, what they
 /// did is said on standard output. This one brings up the loopback, and calls it by whatever name it is asked for.
@@ -30,7 +30,7 @@ esac
 /// A daemon with a socket, state and data of its own. The fields are dropped in their order: the daemon ends, then
 /// its mounts and files go, then what it made elsewhere.
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     daemon: Process,
     place: Place,
     _traces: Traces,
@@ -39,7 +39,7 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Starts it. Its containers will be in this namespace (of containerd), and have control groups of these names,
     /// innermost first.
-    pub(super) fn start(namespace: &str, groups: &[&str]) -> Self {
+    pub(crate) fn start(namespace: &str, groups: &[&str]) -> Self {
         let traces = Traces::of(
             groups,
             &[
@@ -67,12 +67,12 @@ impl Daemon {
         daemon
     }
 
-    pub(super) fn socket(&self) -> String {
+    pub(crate) fn socket(&self) -> String {
         self.place.at("socket")
     }
 
     /// The client, in a namespace (of containerd).
-    pub(super) fn ctr(&self, namespace: &str) -> Command {
+    pub(crate) fn ctr(&self, namespace: &str) -> Command {
         let mut command = tool("ctr");
         command.args(["--address", &self.socket(), "--namespace", namespace]);
         command
@@ -80,7 +80,7 @@ impl Daemon {
 
     /// Brings the image in: an archive as `docker save` writes it.
     #[track_caller]
-    pub(super) fn import(&self, namespace: &str) {
+    pub(crate) fn import(&self, namespace: &str) {
         let root = self.place.path().join("root");
         if !root.exists() {
             rootfs::programs(&self.place.directory("root"));
@@ -120,7 +120,7 @@ impl Daemon {
 
     /// What `ctr task ls` says is the first process of a container.
     #[track_caller]
-    pub(super) fn pid(&self, namespace: &str, id: &str) -> i32 {
+    pub(crate) fn pid(&self, namespace: &str, id: &str) -> i32 {
         let listed = told(self.ctr(namespace).args(["task", "ls"]));
         let found = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let found: Vec<i32> = found
@@ -132,7 +132,7 @@ impl Daemon {
     }
 
     /// Ends a container.
-    pub(super) fn remove(&self, namespace: &str, id: &str) {
+    pub(crate) fn remove(&self, namespace: &str, id: &str) {
         attempt(self.ctr(namespace).args(["task", "delete", "--force", id]));
         attempt(self.ctr(namespace).args(["container", "delete", id]));
     }

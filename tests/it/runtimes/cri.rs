@@ -16,13 +16,13 @@ use super::tool::{attempt, told, tool};
 use crate::oracle;
 
 /// The namespace (of containerd) that its pods are in.
-const PODS: &str = "k8s.io";
+pub(crate) const PODS: &str = "k8s.io";
 /// The namespace (of Kubernetes) that ours are in.
 const NAMESPACE: &str = "shop";
 
 /// A call of the service, ready to run: gRPC over HTTP/2 is a body of one message, with five bytes before it that
 /// say that it is not compressed and how long it is. The answer has the same form, and its status in a trailer.
-fn call(daemon: &Daemon, method: &str, request: &Message) -> (Command, String) {
+pub(crate) fn call(daemon: &Daemon, method: &str, request: &Message) -> (Command, String) {
     let files = format!("{}-{method}", daemon.socket());
     let (question, answer) = (format!("{files}.question"), format!("{files}.answer"));
     let length = u32::try_from(request.encoded().len()).unwrap().to_be_bytes();
@@ -39,7 +39,7 @@ fn call(daemon: &Daemon, method: &str, request: &Message) -> (Command, String) {
 
 /// What the service answers.
 #[track_caller]
-fn ask(daemon: &Daemon, method: &str, request: &Message) -> Vec<u8> {
+pub(crate) fn ask(daemon: &Daemon, method: &str, request: &Message) -> Vec<u8> {
     let (mut curl, answer) = call(daemon, method, request);
     let headers = told(&mut curl);
     assert!(headers.lines().any(|line| line.trim() == "grpc-status: 0"), "{method}: {headers}");

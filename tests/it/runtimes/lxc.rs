@@ -15,7 +15,7 @@ use super::traces::Traces;
 
 /// A running LXC container.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     name: String,
     port: u16,
     place: Place,
@@ -24,7 +24,13 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn start() -> Self {
-        let (name, port) = (super::name("lxc"), rootfs::port());
+        let port = rootfs::port();
+        Self::running(port, &rootfs::serve("/srv/www", port))
+    }
+
+    /// With a script of the shell as its first process.
+    pub(crate) fn running(port: u16, script: &str) -> Self {
+        let name = super::name("lxc");
         let groups = [&format!("lxc.payload.{name}"), &format!("lxc.monitor.{name}"), "lxc.pivot"];
         let place = Place::new("lxc");
         // The lock of a container lies below the whole path of its directory.
@@ -41,8 +47,7 @@ impl Machine {
         ];
         fs::write(place.path().join(&name).join("config"), lines.join("\n") + "\n").unwrap();
         let machine = Self { name, port, place, _traces: traces };
-        let serve = rootfs::serve("/srv/www", port);
-        detach(machine.lxc("lxc-start").args(["--daemon", "--", SH, "-c", &serve]));
+        detach(machine.lxc("lxc-start").args(["--daemon", "--", SH, "-c", script]));
         machine
     }
 
@@ -51,6 +56,11 @@ impl Machine {
         let mut command = tool(program);
         command.arg("--lxcpath").arg(self.place.path()).args(["--name", &self.name]);
         command
+    }
+
+    /// Its name, and the file of its console.
+    pub(crate) fn console(&self) -> (&str, String) {
+        (&self.name, self.place.at("console"))
     }
 
     pub(super) fn told(&self) -> Told {

@@ -2,30 +2,30 @@
 
 /// A message that is being written.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Message(Vec<u8>);
+pub(crate) struct Message(Vec<u8>);
 
 impl Message {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Adds a text.
-    pub(super) fn text(self, field: u64, text: &str) -> Self {
+    pub(crate) fn text(self, field: u64, text: &str) -> Self {
         self.bytes(field, text.as_bytes())
     }
 
     /// Adds several texts of one field.
-    pub(super) fn texts<S: AsRef<str>>(self, field: u64, texts: &[S]) -> Self {
+    pub(crate) fn texts<S: AsRef<str>>(self, field: u64, texts: &[S]) -> Self {
         texts.iter().fold(self, |message, text| message.text(field, text.as_ref()))
     }
 
     /// Adds a message.
-    pub(super) fn message(self, field: u64, message: &Self) -> Self {
+    pub(crate) fn message(self, field: u64, message: &Self) -> Self {
         self.bytes(field, &message.0)
     }
 
     /// Adds a number.
-    pub(super) fn number(mut self, field: u64, value: u64) -> Self {
+    pub(crate) fn number(mut self, field: u64, value: u64) -> Self {
         self.varint(field << 3);
         self.varint(value);
         self
@@ -47,21 +47,21 @@ impl Message {
         self.0.push(value.to_le_bytes()[0]);
     }
 
-    pub(super) fn encoded(&self) -> &[u8] {
+    pub(crate) fn encoded(&self) -> &[u8] {
         &self.0
     }
 }
 
 /// A field of a message that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// The fields of a message, in their order.
 #[track_caller]
-pub(super) fn fields(mut rest: &[u8]) -> Vec<(u64, Field<'_>)> {
+pub(crate) fn fields(mut rest: &[u8]) -> Vec<(u64, Field<'_>)> {
     let mut all = Vec::new();
     while !rest.is_empty() {
         let tag = varint(&mut rest);
@@ -79,7 +79,7 @@ pub(super) fn fields(mut rest: &[u8]) -> Vec<(u64, Field<'_>)> {
 
 /// The first field of this number that holds text or a message; empty when it is not there, as the encoding has it.
 #[track_caller]
-pub(super) fn bytes(message: &[u8], number: u64) -> &[u8] {
+pub(crate) fn bytes(message: &[u8], number: u64) -> &[u8] {
     let found = fields(message).into_iter().find_map(|(field, value)| match value {
         Field::Bytes(bytes) if field == number => Some(bytes),
         _ => None,
@@ -89,7 +89,7 @@ pub(super) fn bytes(message: &[u8], number: u64) -> &[u8] {
 
 /// The first field of this number, as text.
 #[track_caller]
-pub(super) fn text(message: &[u8], number: u64) -> String {
+pub(crate) fn text(message: &[u8], number: u64) -> String {
     String::from_utf8(bytes(message, number).to_owned()).unwrap()
 }
 

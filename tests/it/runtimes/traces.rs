@@ -11,11 +11,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Files and directories that were not there before; removed when this is dropped, directories only when empty.
 #[derive(Debug)]
-pub(super) struct Traces(Vec<PathBuf>);
+pub(crate) struct Traces(Vec<PathBuf>);
 
 impl Traces {
     /// Of these control groups, and of these other paths, those that are not there yet. Innermost first.
-    pub(super) fn of(groups: &[&str], others: &[&str]) -> Self {
+    pub(crate) fn of(groups: &[&str], others: &[&str]) -> Self {
         let places = group_places();
         let groups = groups.iter().flat_map(|name| places.iter().map(move |place| place.join(name)));
         let others = others.iter().map(PathBuf::from);
@@ -23,7 +23,7 @@ impl Traces {
     }
 
     /// Control groups that a runtime made for one container or pod, and whatever it made below them.
-    pub(super) fn left(groups: &[String]) -> Self {
+    pub(crate) fn left(groups: &[String]) -> Self {
         let places = group_places();
         Self(groups.iter().flat_map(|name| places.iter().map(move |place| place.join(name))).collect())
     }
@@ -57,7 +57,7 @@ fn removed(path: &Path) -> bool {
 
 /// Removes a control group, and before it those below. Files in it are the kernel's, and go with it; a process in
 /// it keeps it.
-pub(super) fn removed_group(path: &Path) -> bool {
+pub(crate) fn removed_group(path: &Path) -> bool {
     let below = fs::read_dir(path).into_iter().flatten().flatten();
     for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         removed_group(&entry.path());

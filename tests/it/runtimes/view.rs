@@ -7,7 +7,7 @@ use crate::command::{Ran, command, run};
 
 /// A place to run the command from.
 #[derive(Debug, Clone, Default)]
-pub(super) struct View {
+pub(crate) struct View {
     /// A program and arguments that end in the command's path there; empty on the host.
     prefix: Vec<String>,
     /// How many pid namespaces lie between the host's and its own.
@@ -16,19 +16,19 @@ pub(super) struct View {
 
 impl View {
     /// On the host, as most suites do.
-    pub(super) fn host() -> Self {
+    pub(crate) fn host() -> Self {
         Self::default()
     }
 
     /// By way of another program, which ends in a pid namespace so far below the host's.
-    pub(super) fn through<S: Into<String>>(prefix: impl IntoIterator<Item = S>, depth: usize) -> Self {
+    pub(crate) fn through<S: Into<String>>(prefix: impl IntoIterator<Item = S>, depth: usize) -> Self {
         let prefix: Vec<String> = prefix.into_iter().map(Into::into).collect();
         assert!(!prefix.is_empty(), "nothing to go through");
         Self { prefix, depth }
     }
 
     /// The command with these arguments.
-    pub(super) fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+    pub(crate) fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
         let Some((program, rest)) = self.prefix.split_first() else { return command(arguments) };
         let mut through = super::tool::tool(program);
@@ -37,13 +37,13 @@ impl View {
     }
 
     /// Runs the command with these arguments.
-    pub(super) fn portolan<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
+    pub(crate) fn portolan<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Ran {
         run(&mut self.command(arguments), b"")
     }
 
     /// The number that a process of the host has there (`NSpid` of `proc_pid_status(5)`).
     #[track_caller]
-    pub(super) fn pid(&self, pid: i32) -> i32 {
+    pub(crate) fn pid(&self, pid: i32) -> i32 {
         if self.depth == 0 {
             return pid;
         }
@@ -53,7 +53,7 @@ impl View {
 
     /// The process of the host that has this number there, in the pid namespace of this process.
     #[track_caller]
-    pub(super) fn on_host(&self, pid: i32, pid_namespace: u64) -> i32 {
+    pub(crate) fn on_host(&self, pid: i32, pid_namespace: u64) -> i32 {
         let all =
             fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let found = all.filter(|host: &i32| {

@@ -22,8 +22,10 @@ pub const DESCRIPTORS: usize = 4096;
 pub struct LogFile {
     /// The lowest of the descriptors that lead to it.
     pub descriptor: u32,
-    /// Its path inside, without the mark of a deleted file.
+    /// Its path inside, from the process's own root, without the mark of a deleted file.
     pub path: Vec<u8>,
+    /// The same from the root of the process's mount namespace: another one after a chroot.
+    pub(super) whole: Vec<u8>,
     /// Whether it is opened to write at its end only. If not, its name tells that it is a log.
     pub appends: bool,
     /// Whether it was deleted: no path leads to it any more, and what is written is lost when it is closed.
@@ -69,6 +71,8 @@ pub fn log_files(process: &Process, most: usize) -> Result<LogFiles> {
     numbers.sort_unstable();
     let mut found = LogFiles { files: Vec::new(), incomplete: !all };
     let mut slow = None;
+    // Links are told from the root of the mount namespace, mounts from that of the process.
+    let root = process.root_link().unwrap_or_default();
     let mut seen = HashSet::new();
     for number in numbers {
         let Some(open) = process.open_file(number)? else { continue };
@@ -86,15 +90,16 @@ pub fn log_files(process: &Process, most: usize) -> Result<LogFiles> {
             }
             file.deleted = identity.links == 0;
             if file.deleted {
-                file.path.truncate(file.path.strip_suffix(DELETED).unwrap_or(&file.path).len());
+                file.whole.truncate(file.whole.strip_suffix(DELETED).unwrap_or(&file.whole).len());
             }
             if !seen.insert((Some(identity.device), identity.inode, Vec::new())) {
                 continue;
             }
             file.identity = Some(identity);
-        } else if !seen.insert((None, file.mount.unwrap_or(0), file.path.clone())) {
+        } else if !seen.insert((None, file.mount.unwrap_or(0), file.whole.clone())) {
             continue;
         }
+        file.path = inside(&file.whole, &root).to_vec();
         found.files.push(file);
     }
     Ok(found)
@@ -116,8 +121,14 @@ fn candidate(open: &OpenFile) -> Option<LogFile> {
         Access::Write if is_named_so(path) => false,
         _ => return None,
     };
-    let (descriptor, mount) = (open.descriptor, open.mount);
-    Some(LogFile { descriptor, path: path.to_vec(), appends, deleted: false, mount, identity: None })
+    let (descriptor, mount, whole) = (open.descriptor, open.mount, path.to_vec());
+    Some(LogFile { descriptor, path: Vec::new(), whole, appends, deleted: false, mount, identity: None })
+}
+
+/// A path as a process has it whose root is this directory; whole when it lies outside of that.
+fn inside<'a>(path: &'a [u8], root: &[u8]) -> &'a [u8] {
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    path.strip_prefix(root).filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
 }
 
 /// Whether a path is one of a log.
@@ -146,6 +157,19 @@ mod tests {
         }
         for no in ["/a/blog", "/log", "/var/lib/db/wal.0", "/logs.d/x", "/a.log/b"] {
             assert!(!is_named_so(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn paths_below_a_root() {
+        for (path, root, expected) in [
+            ("/r/a/b", "/r", "/a/b"),
+            ("/a", "/", "/a"),
+            ("/rx/a", "/r", "/rx/a"),
+            ("/a", "", "/a"),
+            ("/r", "/r", "/r"),
+        ] {
+            assert_eq!(inside(path.as_bytes(), root.as_bytes()), expected.as_bytes(), "{path} below {root}");
         }
     }
 

@@ -10,16 +10,16 @@ use super::super::told::Told;
 use super::super::tool::attempt;
 use super::machine::{INSIDE, Machine};
 
-const IMAGE: &str = "portolan/inside:1";
+pub(crate) const IMAGE: &str = "portolan/inside:1";
 
 /// The client in the machine.
-fn docker<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn docker<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let client = ["/usr/bin/docker", "--host", "unix:///run/inside-docker.sock"];
     client.into_iter().chain(arguments.iter().copied()).collect()
 }
 
 #[track_caller]
-fn start(machine: &mut Machine) {
+pub(crate) fn start(machine: &mut Machine) {
     machine.told(&["systemctl", "start", "docker.service"]);
     let mut ping = machine.command(&docker(&["version"]));
     machine.wait_for("answer of Docker", || attempt(&mut ping));

@@ -23,9 +23,9 @@ use crate::command::{binary, helper};
 use crate::oracle;
 
 /// Where the machine sees [`Machine::at`].
-pub(super) const INSIDE: &str = "/mnt/inside";
+pub(crate) const INSIDE: &str = "/mnt/inside";
 /// An ordinary user of the machine.
-pub(super) const USER: u32 = 1500;
+pub(crate) const USER: u32 = 1500;
 
 /// Its users, and what a user's own manager takes. `systemd-logind` would make the directory of the runtime; without
 /// a seat, and without anybody who logs in, a line says the same.
@@ -69,7 +69,7 @@ const MASKED: [&str; 5] = [
 
 /// A running machine. The fields are dropped in their order.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     nspawn: Process,
     leader: i32,
     /// When that began, in clock ticks.
@@ -80,7 +80,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let traces = Traces::of(
             &[],
             &["/run/systemd/nspawn/propagate", "/run/systemd/nspawn/locks", "/run/systemd/nspawn"],
@@ -115,17 +115,17 @@ impl Machine {
     }
 
     /// Its process 1, by the host's number.
-    pub(super) fn leader(&self) -> i32 {
+    pub(crate) fn leader(&self) -> i32 {
         self.leader
     }
 
     /// Where something lies on the host that the machine sees below [`INSIDE`].
-    pub(super) fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.place.at(&format!("inside/{name}"))
     }
 
     /// A program in the machine.
-    pub(super) fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+    pub(crate) fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
         let mut command = tool(&self.enter()[0]);
         command.args(&self.enter()[1..]).args(arguments.iter().map(AsRef::as_ref));
         // It has no locale, no home and no sessions of the host.
@@ -135,7 +135,7 @@ impl Machine {
 
     /// What a program in the machine prints.
     #[track_caller]
-    pub(super) fn told<S: AsRef<str>>(&self, arguments: &[S]) -> String {
+    pub(crate) fn told<S: AsRef<str>>(&self, arguments: &[S]) -> String {
         told(&mut self.command(arguments))
     }
 
@@ -145,7 +145,7 @@ impl Machine {
     }
 
     /// The command in the machine.
-    pub(super) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         let program = format!("{INSIDE}/portolan");
         let environment = ["env".to_owned(), format!("PORTOLAN_HELPER={program}-helper"), program];
         View::through(self.enter().into_iter().chain(environment), 1)
@@ -153,7 +153,7 @@ impl Machine {
 
     /// A process of the machine, by the host's number.
     #[track_caller]
-    pub(super) fn pid(&self, inside: &str) -> i32 {
+    pub(crate) fn pid(&self, inside: &str) -> i32 {
         let inside = inside.parse().unwrap_or_else(|_| panic!("no pid: {inside}"));
         assert!(inside > 0, "it does not run");
         self.view().on_host(inside, oracle::namespace(self.leader, "pid"))
@@ -161,7 +161,7 @@ impl Machine {
 
     /// Waits for something in the machine.
     #[track_caller]
-    pub(super) fn wait_for<T>(&mut self, what: &str, check: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&mut self, what: &str, check: impl FnMut() -> Option<T>) -> T {
         self.nspawn.wait_for(what, check)
     }
 }

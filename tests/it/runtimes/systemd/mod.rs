@@ -6,9 +6,9 @@
 //! - `services`: services with namespaces of their own, and with names that look like containers'
 //! - `docker`, `podman`, `nspawn`, `rootless`: what they start is where systemd has put it
 
-mod docker;
-mod machine;
+pub(crate) mod docker;
+pub(crate) mod machine;
 mod nspawn;
-mod podman;
+pub(crate) mod podman;
 mod rootless;
 mod services;

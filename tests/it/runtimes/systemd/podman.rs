@@ -12,7 +12,7 @@ use super::super::tool::{attempt, detach};
 use super::machine::{INSIDE, Machine};
 
 /// Podman in the machine, with its storage there.
-const PODMAN: [&str; 9] = [
+pub(crate) const PODMAN: [&str; 9] = [
     "env",
     "CONTAINERS_CONF=/mnt/inside/containers.conf",
     "podman",
@@ -25,7 +25,7 @@ const PODMAN: [&str; 9] = [
 ];
 
 /// The same defaults, with systemd as the one who makes control groups.
-pub(super) fn configure(machine: &Machine) {
+pub(crate) fn configure(machine: &Machine) {
     let configuration = CONFIGURATION.replace("cgroupfs", "systemd");
     fs::write(machine.at("containers.conf"), configuration).unwrap();
 }

@@ -29,11 +29,11 @@ __REALTIME_TIMESTAMP=1795257949795249\nPRIORITY=6\nMESSAGE=line\nCONTAINER_PARTI
 CONTAINER_PARTIAL_LAST=true\nCONTAINER_ID_FULL=abc\n\n";
 
 fn all(format: Format, bytes: &[u8]) -> Vec<Entry> {
-    decoded(Decoder::new(format, LONGEST), bytes)
+    decoded(&Decoder::new(format, LONGEST), bytes)
 }
 
 /// In one piece, byte by byte, and in pieces between: it makes no difference.
-fn decoded(decoder: Decoder, bytes: &[u8]) -> Vec<Entry> {
+fn decoded(decoder: &Decoder, bytes: &[u8]) -> Vec<Entry> {
     let by = |size: usize| {
         let mut decoder = decoder.clone();
         let mut entries: Vec<Entry> = bytes.chunks(size).flat_map(|chunk| decoder.push(chunk)).collect();
@@ -70,7 +70,7 @@ fn of_docker() {
     assert!(local.iter().all(|entry| entry.time.is_some()));
     assert_eq!(lines(&all(Format::JsonFile, TERMINAL)), [(O, &b"out\r"[..])]);
     let terminal = Decoder::new(Format::JsonFile, LONGEST).with_terminal(true);
-    assert_eq!(lines(&decoded(terminal, TERMINAL)), [(O, &b"out"[..])]);
+    assert_eq!(lines(&decoded(&terminal, TERMINAL)), [(O, &b"out"[..])]);
 }
 
 #[test]
@@ -117,10 +117,10 @@ fn long_lines_are_joined_and_cut() {
     let joined = all(Format::JsonFile, json.as_bytes());
     assert_eq!(joined.iter().map(|entry| entry.bytes.len()).collect::<Vec<_>>(), [LONGEST, 4]);
     assert_eq!((joined[0].truncated, joined[1].truncated), (true, false));
-    let whole = decoded(Decoder::new(Format::JsonFile, 100 * BUFFER + 3), json.as_bytes());
+    let whole = decoded(&Decoder::new(Format::JsonFile, 100 * BUFFER + 3), json.as_bytes());
     assert_eq!((whole[0].bytes.len(), whole[0].truncated), (100 * BUFFER + 3, false));
     assert!(whole[0].bytes.ends_with(b"xend"));
-    let raw = decoded(Decoder::new(Format::Raw, 5), b"12345\n1234567\nab\n123456");
+    let raw = decoded(&Decoder::new(Format::Raw, 5), b"12345\n1234567\nab\n123456");
     let cut: Vec<_> = raw.iter().map(|entry| (entry.bytes.as_slice(), entry.truncated)).collect();
     assert_eq!(cut, [(&b"12345"[..], false), (b"12345", true), (b"ab", false), (b"12345", true)]);
     // Two streams at once.

@@ -98,8 +98,14 @@ impl Mapping {
             return Ok(Place::Deleted);
         }
         let Some(identity) = &file.identity else { return Ok(Place::Helper(SLOW)) };
-        let path = Path::new(OsStr::from_bytes(&file.path));
-        self.find(process, path, file.mount, identity)
+        let (path, whole) = (OsStr::from_bytes(&file.path), OsStr::from_bytes(&file.whole));
+        // A mount of ours, as of a process of the host: its path is ours, too.
+        if let Some(mount) = parse(&self.own).find(|mount| Some(mount.id) == file.mount) {
+            let found =
+                below(Path::new(whole), &mount.point).and_then(|rest| at(&point(&mount), &rest, identity));
+            return Ok(found.map_or(Place::Helper("something else is mounted over its path"), Place::Host));
+        }
+        self.find(process, Path::new(path), file.mount, identity)
     }
 
     /// Where a path inside is, which leads to this file through no symbolic link; the helper tells which file it is.
@@ -113,12 +119,6 @@ impl Mapping {
     fn find(&self, process: &Process, path: &Path, id: Option<u64>, identity: &Identity) -> Result<Place> {
         if !path.is_absolute() || path.components().any(|c| c.as_os_str() == "..") {
             return Ok(Place::Helper("its path is not absolute and plain"));
-        }
-        // A mount of ours, as of a process of the host in a container's stead: the path is ours, too.
-        if let Some(mount) = parse(&self.own).find(|mount| Some(mount.id) == id) {
-            return Ok(below(path, &mount.point)
-                .and_then(|rest| at(&point(&mount), &rest, identity))
-                .map_or(Place::Helper("something else is mounted over its path"), Place::Host));
         }
         let text = process.mount_info()?;
         let Some(mount) = covering(&text, path, id) else {
