@@ -45,7 +45,7 @@ fn a_json_file_is_read_as_docker_reads_it(engine: &Engine) {
     let stdout = bytes(&name, &["--stream", "stdout", "-n", "all", "--max-line", "2000000"]);
     assert_eq!(stdout, said(engine, &name, &[]));
     let all = lines(&name, &["-n", "all"]);
-    assert_eq!((all.len(), all[0].text.as_str()), (LINES + 1, "out"));
+    assert_eq!(all.len(), LINES + 1);
     let errors: Vec<&Line> = all.iter().filter(|line| line.stream == "stderr").collect();
     assert_eq!((errors.len(), errors[0].text.as_str()), (1, "err"));
     assert!(all.iter().any(|line| line.text.len() == 1_048_576));

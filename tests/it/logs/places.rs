@@ -24,33 +24,24 @@ struct Scene {
 }
 
 impl Scene {
-    fn start(options: &str, script: &str) -> Self {
-        let place = Place::new("places");
+    fn start(what: &str) -> Self {
+        let place = Place::new(what);
         let lower = place.directory("lower");
         rootfs::programs(&lower);
         for directory in ["var/log", "memory", "volume"] {
             fs::create_dir_all(lower.join(directory)).unwrap();
         }
         fs::write(lower.join("var/log/old.log"), "of the image\n").unwrap();
-        fs::write(lower.join("var/log/whited.log"), "of the image\n").unwrap();
         for directory in ["upper", "work", "merged", "volume/deep"] {
             place.directory(directory);
         }
         fs::write(place.at("secret"), "of the host\n").unwrap();
         let at = |name: &str| place.at(name);
-        let layers = options.replace("PLACE", place.path().to_str().unwrap());
-        told(tool("mount").current_dir(place.path()).args([
-            "-t",
-            "overlay",
-            "overlay",
-            "-o",
-            &layers,
-            &at("merged"),
-        ]));
+        let layers = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+        told(tool("mount").args(["-t", "overlay", "overlay", "-o", &layers, &at("merged")]));
         let inner = format!(
-            "cd {0} && mount --bind {1} volume && mount -t tmpfs memory memory && mkdir -p old && \
-             mount --bind . . && cd . && cd {0} && pivot_root . old 2>/dev/null; umount -l old 2>/dev/null; \
-             exec chroot . /bin/sh -c '{script}'",
+            "cd {} && mount --bind {} volume && mount -t tmpfs memory memory && mkdir old && pivot_root . old && \
+             exec /bin/busybox sh -c 'busybox umount -l /old; {SCRIPT}'",
             at("merged"),
             at("volume"),
         );
@@ -83,7 +74,7 @@ impl Scene {
     }
 }
 
-const SCRIPT: &str = "exec sleep 100000 3>>/var/log/new.log 4>>/var/log/old.log 5>>/volume/deep/bound.log \
+const SCRIPT: &str = "mkdir /made; exec sleep 100000 3>>/made/new.log 4>>/var/log/old.log 5>>/volume/deep/bound.log \
     6>>/memory/gone.log 7>>/volume/deleted.log 8>/var/log/written.log 9>/volume/no-log";
 
 fn is_same(path: &Path, file: &LogFile) -> bool {
@@ -93,13 +84,13 @@ fn is_same(path: &Path, file: &LogFile) -> bool {
 #[test]
 fn files_of_a_container_are_found_on_the_host() {
     require!(Need::Root, Need::Overlay, Need::Program("busybox"));
-    let scene = Scene::start("lowerdir=PLACE/lower,upperdir=PLACE/upper,workdir=PLACE/work", SCRIPT);
+    let scene = Scene::start("found");
     fs::remove_file(scene.place.at("volume/deleted.log")).unwrap();
     let files = scene.files();
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     let expected = [
+        "/made/new.log",
         "/memory/gone.log",
-        "/var/log/new.log",
         "/var/log/old.log",
         "/var/log/written.log",
         "/volume/deep/bound.log",
@@ -111,7 +102,7 @@ fn files_of_a_container_are_found_on_the_host() {
         other => panic!("{inside}: {other:?}"),
     };
     for (inside, outside) in [
-        ("/var/log/new.log", "upper/var/log/new.log"),
+        ("/made/new.log", "upper/made/new.log"),
         ("/var/log/written.log", "upper/var/log/written.log"),
         // Copied up when it was opened to write: the inode number is still that of the image's file.
         ("/var/log/old.log", "upper/var/log/old.log"),
@@ -119,12 +110,12 @@ fn files_of_a_container_are_found_on_the_host() {
     ] {
         assert_eq!(host(inside), PathBuf::from(scene.place.at(outside)));
     }
-    assert!(is_same(&host("/var/log/new.log"), &files["/var/log/new.log"].0));
+    assert!(is_same(&host("/made/new.log"), &files["/made/new.log"].0));
     assert!(matches!(files["/memory/gone.log"].1, Found::Helper(why) if why.contains("tmpfs")));
     assert_eq!(files["/volume/deleted.log"].1, Found::Deleted);
     // The command says the same.
     let said = crate::command::portolan(["logs", &format!("pid:{}", scene.process.pid()), "--where"]).text();
-    for file in ["/var/log/new.log", "/volume/deep/bound.log"] {
+    for file in ["/made/new.log", "/volume/deep/bound.log"] {
         assert!(said.contains(&format!("file: {file} is {} here\n", host(file).display())), "{said}");
     }
     assert!(said.contains("file: /volume/deleted.log was deleted"), "{said}");
@@ -133,18 +124,18 @@ fn files_of_a_container_are_found_on_the_host() {
 #[test]
 fn links_that_a_container_plants_lead_nowhere() {
     require!(Need::Root, Need::Overlay, Need::Program("busybox"));
-    let scene = Scene::start("lowerdir=PLACE/lower,upperdir=PLACE/upper,workdir=PLACE/work", SCRIPT);
+    let scene = Scene::start("planted");
     let before = scene.files();
     let (target, mapping) = (scene.target(), Mapping::new().unwrap());
     // The directory of the file becomes a link to one of the host's, which has a file of that name.
     let away = scene.place.directory("away");
-    for (directory, file) in [("volume/deep", "bound.log"), ("upper/var/log", "new.log")] {
+    for (directory, file) in [("volume/deep", "bound.log"), ("merged/made", "new.log")] {
         fs::write(away.join(file), "of the host\n").unwrap();
         let directory = PathBuf::from(scene.place.at(directory));
         fs::rename(&directory, directory.with_extension("moved")).unwrap();
         symlink(&away, &directory).unwrap();
     }
-    for name in ["/volume/deep/bound.log", "/var/log/new.log"] {
+    for name in ["/volume/deep/bound.log", "/made/new.log"] {
         let (file, place) = &before[name];
         assert!(matches!(place, Found::Host(_)), "{name} was {place:?}");
         let identity = file.identity.unwrap();
@@ -162,7 +153,7 @@ fn links_that_a_container_plants_lead_nowhere() {
     let moved = after.iter().find(|(name, _)| name.ends_with("bound.log")).unwrap();
     assert_eq!(moved.1.1, Found::Host(PathBuf::from(scene.place.at("volume/deep.moved/bound.log"))));
     for path in ["relative", "/volume/../secret", ""] {
-        let identity = before["/var/log/new.log"].0.identity.unwrap();
+        let identity = before["/made/new.log"].0.identity.unwrap();
         assert!(matches!(mapping.of_path(&target, Path::new(path), &identity).unwrap(), Found::Helper(_)));
     }
 }

@@ -124,11 +124,13 @@ pub(super) fn unit(cgroup: &[u8]) -> Option<String> {
             rest.strip_prefix(start).map(<[u8]>::to_vec)
         })
     };
-    // The manager's own hierarchy, in either version of control groups.
-    let path = path(b":name=systemd:").or_else(|| path(b"::"))?;
-    let path = String::from_utf8(path).ok()?;
-    let unit = path.split('/').find(|part| !part.is_empty() && !part.ends_with(".slice"))?;
-    let unit = unit.strip_prefix('_').unwrap_or(unit);
-    let kinds = [".service", ".scope", ".socket", ".mount", ".swap"];
-    (kinds.iter().any(|kind| unit.ends_with(kind)) && unit.len() < 256).then(|| unit.to_owned())
+    // The manager's own hierarchy, in either version of control groups: where both are there, one of them is empty.
+    let unit = |path: Vec<u8>| {
+        let path = String::from_utf8(path).ok()?;
+        let unit = path.split('/').find(|part| !part.is_empty() && !part.ends_with(".slice"))?;
+        let unit = unit.strip_prefix('_').unwrap_or(unit);
+        let kinds = [".service", ".scope", ".socket", ".mount", ".swap"];
+        (kinds.iter().any(|kind| unit.ends_with(kind)) && unit.len() < 256).then(|| unit.to_owned())
+    };
+    [&b":name=systemd:"[..], b"::"].into_iter().find_map(|start| unit(path(start)?))
 }

@@ -10,6 +10,7 @@ fn units_as_the_journal_names_them() {
         ("0::/machine.slice/systemd-nspawn@web.service/supervisor\n", Some("systemd-nspawn@web.service")),
         ("4:cpu:/\n1:name=systemd:/a.slice/a-b.slice/x.scope\n0::/other.service\n", Some("x.scope")),
         ("0::/user.slice/user-1.slice/user@1.service/app.slice/x.service\n", Some("user@1.service")),
+        ("1:name=systemd:/\n0::/system.slice/a.service/supervisor\n", Some("a.service")),
         ("0::/docker/abc\n", None),
         ("0::/\n", None),
         ("", None),
