@@ -42,7 +42,7 @@ impl Account {
     }
 
     /// A program as the user.
-    fn program(&self, name: &str) -> Command {
+    pub(crate) fn program(&self, name: &str) -> Command {
         let at = |name: &str| self.place.at(name);
         let mounts = "mount --bind \"$0/passwd\" /etc/passwd && mount --bind \"$0/group\" /etc/group";
         let become_user = format!("setpriv --reuid={USER} --regid={USER} --clear-groups");

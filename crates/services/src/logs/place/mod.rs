@@ -180,7 +180,14 @@ impl Mapping {
     }
 }
 
-const SLOW: &str = "it lies on a file system that can make a reader wait";
+/// Whether a path of ours leads through a mount whose server answers when it likes.
+pub(super) fn leads_through_slow(path: &Path) -> Result<bool> {
+    let own = Process::open(std::process::id().cast_signed())?.mount_info()?;
+    let slow = |mount: &Mount<'_>| is_slow(mount.kind) && *mount.point != *b"/";
+    Ok(parse(&own).any(|mount| slow(&mount) && path.starts_with(OsStr::from_bytes(&mount.point))))
+}
+
+pub(super) const SLOW: &str = "it lies on a file system that can make a reader wait";
 
 /// The path below a directory if it is this very file.
 fn at(directory: &Path, path: &Path, identity: &Identity) -> Option<PathBuf> {

@@ -11,6 +11,7 @@ use super::last::{Beginning, last};
 use super::rotated::older;
 use super::{Event, Options, Polled, Way};
 use crate::logs::format::{Decoder, Entry};
+use crate::logs::place::{SLOW, leads_through_slow};
 use crate::logs::stdio::LogFile;
 use crate::logs::{Error, Result};
 
@@ -36,6 +37,9 @@ impl Opened {
     /// Opens a log; a user's has to be that user's own, who named it.
     pub(super) fn new(way: &Way, log: &LogFile) -> Result<Self> {
         let user = log.user;
+        if log.strictly && leads_through_slow(&way.reach)? {
+            return Err(Error::refused(&way.seen, SLOW));
+        }
         let (file, _) = open_regular(&way.reach, log.strictly).map_err(|e| Error::file(&way.seen, e))?;
         let meta = file.metadata().map_err(|e| Error::file(&way.seen, e))?;
         if user != 0 && meta.uid() != user {

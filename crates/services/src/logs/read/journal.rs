@@ -11,7 +11,6 @@ use std::process::{Child, ChildStdout, Command, Stdio as Pipe};
 use std::time::{Duration, Instant};
 
 use portolan_linux::ErrorKind;
-use portolan_linux::error::Feature;
 use portolan_linux::wait::{Ready, until};
 
 use super::{Event, Options, Polled};
@@ -41,8 +40,7 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn start(matches: &[String], options: &Options) -> Result<Self> {
         let program = PROGRAMS.into_iter().find(|program| Path::new(program).exists()).ok_or_else(|| {
-            let kind = ErrorKind::Unsupported(Feature::Kernel);
-            Error::journal("there is no journalctl here; install systemd, or run this on the host", kind)
+            Error::journal("there is no journalctl here: run this where the journal is", ErrorKind::NotFound)
         })?;
         let mut command = Command::new(program);
         command.args(["--all", "--quiet", "--no-pager", "--output=export"]);

@@ -130,7 +130,7 @@ impl Log {
     /// [`NotFound`](portolan_linux::ErrorKind::NotFound) when the output is kept nowhere, with the reason, or its file
     /// is not there; [`NotRegular`](portolan_linux::ErrorKind::NotRegular),
     /// [`PermissionDenied`](portolan_linux::ErrorKind::PermissionDenied), also for a file that is not of the user who
-    /// named it; [`Unsupported`](portolan_linux::ErrorKind::Unsupported) when there is no `journalctl`.
+    /// named it; [`NotFound`](portolan_linux::ErrorKind::NotFound) also when there is no `journalctl`.
     pub fn open(stdio: &Stdio, options: &Options) -> Result<Self> {
         let reader = match &stdio.source {
             Source::File(file) => Reader::File(Box::new(file::Follower::open(file, options)?)),

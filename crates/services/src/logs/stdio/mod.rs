@@ -67,7 +67,8 @@ pub struct LogFile {
     pub terminal: bool,
     /// The user who has to own it; 0 when root named it, and it may be anybody's.
     pub user: u32,
-    /// Whether its path has no symbolic link, and none may be followed: who writes it could plant one.
+    /// Whether somebody else than root could plant things on its path: no symbolic link is followed on the way, and no
+    /// file system entered that can make a reader wait.
     pub strictly: bool,
     /// What the runtime recorded: keeps its root directory open, where that is not ours.
     output: Option<Arc<Output>>,
@@ -263,14 +264,17 @@ impl Enquiry<'_> {
         of_process(&Process::reopen(self.container.init)?)
     }
 
+    /// A user's own runtime runs among mounts that the user chose: what it names is looked for among ours, and with
+    /// more care.
     fn file(&self, path: PathBuf, format: Format) -> LogFile {
+        let users = self.output.user != 0;
         LogFile {
             path,
             format,
             terminal: self.output.terminal.unwrap_or(false),
             user: self.output.user,
-            strictly: false,
-            output: Some(Arc::clone(&self.output)),
+            strictly: users,
+            output: Some(Arc::clone(&self.output)).filter(|_| !users),
         }
     }
 }
