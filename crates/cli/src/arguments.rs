@@ -202,7 +202,8 @@ Examples:
 
 With -f it goes on until it is interrupted, the output is closed, or the container is gone. A file that is renamed
 is read to its end before the next one, one that is cut is read from its start, and one that is deleted is waited
-for; each is told on standard error. Nothing of the container is held open between two looks.")]
+for; each is told on standard error. Nothing of the container is held open between two looks. What a container wrote to
+its standard output is printed by 'portolan logs'.")]
 pub(crate) struct Tail {
     /// Container name, id or unique prefix of it, or pid:N
     pub(crate) target: String,

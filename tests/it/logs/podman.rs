@@ -54,6 +54,10 @@ fn what_podman_logs_says() {
     let seen = Following::start(&name, &["-n", "all"]).until("end");
     let numbers: Vec<u32> = seen.iter().filter_map(|line| line.parse().ok()).collect();
     assert_eq!(numbers, (1..=2000).collect::<Vec<_>>());
+    // What it was started with is its own: here nobody keeps it.
+    let name = start(&store, "passthrough", &["--log-driver", "passthrough"], "echo lost; sleep 100000");
+    let ran = portolan(["logs", &name]);
+    assert!(ran.failed(1).contains("is /dev/null"), "{ran:?}");
     let name = start(&store, "none", &["--log-driver", "none"], "echo lost; sleep 100000");
     let ran = portolan(["logs", &name]);
     assert!(ran.failed(1).contains("its log driver is none, which keeps nothing"), "{ran:?}");
