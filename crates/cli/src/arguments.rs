@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The chart: containers and their listeners
+    /// The chart: containers, what runs in them, and where it is configured, logs and is reached
     Scan(Scan),
     /// What changes on the chart, as it happens
     Watch(Watch),
@@ -68,8 +68,15 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  portolan scan
-  portolan scan --json | jq '.listeners[] | select(.reach == \"loopback\")'
+  portolan scan                          services by container, the host's own last
+  portolan scan web cache -v             of two containers, and why they are taken for what they are
+  portolan scan --listeners              a row for each listener
+  portolan scan --json | jq '.services[] | select(.kind == \"redis\") | .endpoints'
+
+Addresses are those inside of the container, the best first. A log's path is followed by that of the same file on the
+host, where there is one. Configurations are read by each service's own rules; what could not be read or understood is
+told below the service. Passwords are never printed. COLUMNS overrides the terminal's width; in a file or a pipe,
+nothing is cut or broken.
 
 Docker and Podman are asked about their containers, for half a second at most; with --json their answer is under
 'metadata'. The chart needs none of it: what they do not say in time is told as a fault.
@@ -82,9 +89,21 @@ Network namespaces are found by the processes in them, by the first 64 threads o
 such as those of 'ip netns add'. --thorough finds the others too; it costs about a microsecond for each open file of
 the host, and four for each socket, which is borrowed for a moment.")]
 pub(crate) struct Scan {
+    /// Only these: container names, ids or unique prefixes of them, or pid:N
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
     /// Print JSON (schema portolan.inventory/1) instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print a row for each listener, and nothing of services
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) listeners: bool,
+    /// Do not look what runs: quicker, and nothing is read inside of containers
+    #[arg(long)]
+    pub(crate) no_services: bool,
+    /// Say why containers and services are taken for what they are
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// Do not ask Docker and Podman for labels, ports and health
     #[arg(long)]
     pub(crate) no_runtime_api: bool,

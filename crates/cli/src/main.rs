@@ -9,8 +9,13 @@ mod arguments;
 mod command;
 mod failure;
 mod json;
+<<<<<<< HEAD
 mod metadata;
+=======
+mod progress;
+>>>>>>> 33e5e0f (scan: the chart is of services, by container, as a table or as lines; the listeners' own is an option)
 mod table;
+mod words;
 
 use std::io::Write as _;
 use std::process::ExitCode;

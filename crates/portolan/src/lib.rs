@@ -87,8 +87,8 @@ pub use portolan_scan::{
     Protocol, Reach, Runtime, ScanOptions, Scanner, Stopper, Update, Watch, WatchOptions, explain,
 };
 pub use portolan_services::{
-    Confidence, Configuration, Endpoint, EndpointAddress, LogFile, Rules, Service, Survey, SurveyFault,
-    SurveyOptions, Surveyor, Version, configuration,
+    Confidence, Configuration, Endpoint, EndpointAddress, LogFile, Progress, Rules, Service, Survey,
+    SurveyFault, SurveyOptions, Surveyor, Version, configuration,
 };
 
 pub use portolan_services::logs;

@@ -57,7 +57,7 @@ pub use error::Error;
 pub use portolan_linux::ErrorKind;
 pub use rules::Rules;
 pub use service::{Confidence, Endpoint, EndpointAddress, LogFile, Service, Version};
-pub use survey::{Survey, SurveyFault, SurveyOptions, Surveyor};
+pub use survey::{Progress, Survey, SurveyFault, SurveyOptions, Surveyor};
 
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -116,7 +116,7 @@ fn people_get_a_table_with_every_container_in_it() {
     let c = Inside::start(&world);
     c.wait_log("listening");
     let _silent = Inside::start(&World::new("silent-in-the-table"));
-    let ran = portolan(["scan"]);
+    let ran = portolan(["scan", "--listeners"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let table = String::from_utf8(ran.stdout).unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();

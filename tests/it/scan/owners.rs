@@ -96,6 +96,6 @@ time.sleep(1000)";
     let listener = chart.listeners_of(&found.id).next().unwrap();
     assert_eq!(listener.command.as_deref(), Some(r"a) S\x0a\x1b[2J\xff"));
     assert_eq!(listener.owner, Some(c.process.id()));
-    let table = String::from_utf8(crate::command::portolan(["scan"]).stdout).unwrap();
+    let table = String::from_utf8(crate::command::portolan(["scan", "--listeners"]).stdout).unwrap();
     assert!(table.contains(r"a) S\x0a\x1b[2J\xff") && !table.contains('\x1b'), "{table}");
 }

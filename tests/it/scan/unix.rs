@@ -138,7 +138,7 @@ fn odd_names_are_charted_whole_and_shown_escaped() {
     places.sort_unstable();
     assert_eq!(told, places);
 
-    let table = String::from_utf8(portolan(["scan"]).stdout).unwrap();
+    let table = String::from_utf8(portolan(["scan", "--listeners"]).stdout).unwrap();
     for place in places {
         let row = table.lines().filter(|line| line.contains(&format!("unix {place} ")));
         assert_eq!(row.count(), 1, "{place}: {table}");

@@ -28,7 +28,11 @@ pub(crate) fn run(options: &Watch) -> Result<(), Failure> {
     end_with_reader(watch.stopper());
     for update in watch {
         let update = update?;
-        let text = if options.json { format!("{}\n", json::update(&update)) } else { table::update(&update) };
+        let text = if options.json {
+            format!("{}\n", json::text(&json::update(&update)))
+        } else {
+            table::update(&update)
+        };
         let mut output = std::io::stdout();
         output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Failure::output)?;
     }

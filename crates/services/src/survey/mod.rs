@@ -65,6 +65,16 @@ pub struct Survey {
     pub elapsed: Duration,
 }
 
+/// How far a survey is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// For how many containers the reading of files has begun before, the host among them.
+    pub done: usize,
+    /// Of how many.
+    pub total: usize,
+}
+
 /// Something that a survey could not look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -132,6 +142,16 @@ impl Surveyor {
 
     /// Says what runs on the host of this chart. Without `files`, nothing is read inside of containers.
     pub fn survey(&mut self, chart: &Inventory, files: Option<&Files>) -> Survey {
+        self.survey_with(chart, files, &|_| {})
+    }
+
+    /// The same, and tells how far it is before each container whose files are read, from whichever thread reads them.
+    pub fn survey_with(
+        &mut self,
+        chart: &Inventory,
+        files: Option<&Files>,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Survey {
         let start = Instant::now();
         let mut survey = Survey::default();
         if files.is_none() && self.options.configurations {
@@ -168,7 +188,7 @@ impl Surveyor {
         let mut jobs: Vec<Job<'_>> = jobs.into_iter().map(|(view, drafts)| Job::of(view, drafts)).collect();
         let files = files.filter(|_| self.options.configurations);
         if let Some(files) = files {
-            read::all(&mut jobs, files, start.checked_add(self.options.timeout));
+            read::all(&mut jobs, files, start.checked_add(self.options.timeout), progress);
         }
         for job in jobs {
             survey.faults.extend(job.fault);

@@ -9,7 +9,7 @@ use portolan_files::Files;
 use portolan_linux::error::Escaped;
 use portolan_linux::{ErrorKind, Process};
 
-use super::SurveyFault;
+use super::{Progress, SurveyFault};
 use super::draft::Draft;
 use super::view::View;
 use crate::inside::Inside;
@@ -29,12 +29,20 @@ pub(super) struct Job<'a> {
 const THREADS: usize = 8;
 
 /// Does all jobs; after the deadline, none is begun.
-pub(super) fn all(jobs: &mut [Job<'_>], files: &Files, until: Option<Instant>) {
+pub(super) fn all(
+    jobs: &mut [Job<'_>],
+    files: &Files,
+    until: Option<Instant>,
+    progress: &(dyn Fn(Progress) + Sync),
+) {
     let threads = THREADS.min(jobs.len());
     let jobs: Vec<Mutex<&mut Job<'_>>> = jobs.iter_mut().map(Mutex::new).collect();
     let next = AtomicUsize::new(0);
     let work = || {
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let done = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(done) else { break };
+            progress(Progress { done, total: jobs.len() });
             // Each is taken once: nobody else holds it.
             if let Ok(mut job) = job.lock() {
                 job.read(files, until);

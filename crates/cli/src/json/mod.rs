@@ -1,13 +1,20 @@
 //! The JSON of the command line's contract.
+//!
+//! - `service`: what runs
+//! - `text`: JSON as text that moves no cursor
 
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+mod service;
+mod text;
+
+use std::time::Duration;
 
 use portolan::{
-    Changes, Classification, Container, Escaped, Fault, Inventory, Listener, Service, Survey, SurveyFault,
-    Update,
+    Changes, Classification, Container, Escaped, Fault, Inventory, Listener, Survey, SurveyFault, Update,
 };
 use serde_json::{Value, json};
+
+use service::service;
+pub(crate) use text::text;
 
 /// `explain --cgroup`
 pub(crate) fn classification(c: &Classification) -> Value {
@@ -21,7 +28,9 @@ pub(crate) fn classification(c: &Classification) -> Value {
 }
 
 /// `scan --json`, schema `portolan.inventory/1`
-pub(crate) fn inventory(chart: &Inventory, survey: &Survey) -> Value {
+pub(crate) fn inventory(chart: &Inventory, survey: Option<&Survey>) -> Value {
+    let none = Survey::default();
+    let survey = survey.unwrap_or(&none);
     let faults = chart.faults.iter().map(fault).chain(survey.faults.iter().map(survey_fault));
     json!({
         "schema": "portolan.inventory/1",
@@ -29,8 +38,13 @@ pub(crate) fn inventory(chart: &Inventory, survey: &Survey) -> Value {
         "listeners": chart.listeners.iter().map(listener).collect::<Vec<_>>(),
         "services": survey.services.iter().map(|one| service(one)).collect::<Vec<_>>(),
         "faults": faults.collect::<Vec<_>>(),
-        "elapsed_ms": (chart.elapsed.as_secs_f64() * 1e6).round() / 1e3,
+        "elapsed_ms": milliseconds(chart.elapsed),
+        "survey_ms": milliseconds(survey.elapsed),
     })
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// `watch --json`, schema `portolan.update/1`
@@ -102,26 +116,6 @@ fn fault(f: &Fault) -> Value {
     })
 }
 
-fn service(s: &Service) -> Value {
-    json!({
-        "kind": s.kind,
-        "aliases": s.aliases,
-        "category": s.category,
-        "name": s.name,
-        "container": s.container,
-        "pid": s.process.pid,
-        "start_time": s.process.start_time,
-        "processes": s.processes,
-        "netns": s.netns.inode(),
-        "version": s.version.as_ref().map(|version| &version.text),
-        "endpoints": s.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(),
-        "config_files": s.configuration.files.iter().map(|file| path(&file.path)).collect::<Vec<_>>(),
-        "log_files": s.logs.iter().map(|log| path(&log.path)).collect::<Vec<_>>(),
-        "evidence": s.evidence,
-        "confidence": s.confidence.to_string(),
-    })
-}
-
 fn survey_fault(f: &SurveyFault) -> Value {
     json!({
         "operation": "survey",
@@ -130,9 +124,4 @@ fn survey_fault(f: &SurveyFault) -> Value {
         "count": 1,
         "message": f.message,
     })
-}
-
-/// Paths are bytes; what is no text is escaped.
-fn path(path: &Path) -> String {
-    Escaped(path.as_os_str().as_bytes()).to_string()
 }
