@@ -1,6 +1,7 @@
 //! What is told of each container and its services, in words; how it is laid out is another matter.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use portolan::{Container, Inventory, Listener, Protocol, Service, Survey};
 
@@ -59,7 +60,7 @@ impl Page {
         let services = &survey.unwrap_or(&none).services;
         let of_services: HashSet<i32> = services.iter().flat_map(|s| s.processes.iter().copied()).collect();
         let free = |l: &&Listener| l.owner.is_none_or(|owner| !of_services.contains(&owner.pid));
-        let group = |name, about, evidence, own: Vec<&Service>, others: Vec<&Listener>| Group {
+        let group = |name, about, evidence, own: Vec<&Arc<Service>>, others: Vec<&Listener>| Group {
             name,
             about,
             evidence: if detail.evidence { evidence } else { Vec::new() },
