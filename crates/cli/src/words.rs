@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use portolan::configuration::{ConfigFile, ListenAddress, Purpose, StatusPage};
-use portolan::{Configuration, Endpoint, Escaped, LogFile, Service};
+use portolan::{Configuration, Endpoint, EndpointAddress, Escaped, LogFile, Service};
 
 /// Paths are bytes; what is no text is escaped.
 pub(crate) fn path(path: &Path) -> String {
@@ -67,18 +67,9 @@ pub(crate) fn url(status: &StatusPage) -> Option<String> {
     if status.kind == "pm.status_path" {
         return None;
     }
-    let place = match &status.listen {
-        ListenAddress::Inet(address, port) => {
-            // Listening on all addresses is listening on the loopback.
-            let address = match address {
-                Some(address) if address.is_unspecified() && address.is_ipv6() => "[::1]".to_owned(),
-                Some(std::net::IpAddr::V6(address)) => format!("[{address}]"),
-                Some(address) if !address.is_unspecified() => address.to_string(),
-                _ => "127.0.0.1".to_owned(),
-            };
-            format!("{address}:{port}")
-        }
-        ListenAddress::Name(name, port) => format!("{}:{port}", Escaped(name.as_bytes())),
+    let place = match (&status.listen, status.listen.dial_address()) {
+        (_, Some(EndpointAddress::Tcp(address))) => address.to_string(),
+        (ListenAddress::Name(name, port), _) => format!("{}:{port}", Escaped(name.as_bytes())),
         _ => return None,
     };
     let scheme = if status.tls { "https" } else { "http" };

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use portolan_linux::ErrorKind;
 use portolan_linux::error::Escaped;
-use secrecy::SecretString;
+pub use secrecy::{ExposeSecret, SecretString};
 use std::os::unix::ffi::OsStrExt as _;
+
+use crate::service::EndpointAddress;
 
 /// What was learnt from a service's configuration. Everything in it was written by whoever runs the service, which may
 /// be a hostile container: it says what that wants to be believed, and is checked against the kernel's word where it
@@ -272,6 +274,25 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+impl ListenAddress {
+    /// Where to dial it from inside its namespace: all addresses, and an unspecified one, become the loopback. `None` for
+    /// a name, which means nothing outside of its container.
+    #[must_use]
+    pub fn dial_address(&self) -> Option<EndpointAddress> {
+        let v6 = matches!(self, Self::Inet(Some(IpAddr::V6(_)), _));
+        let loopback = if v6 { Ipv6Addr::LOCALHOST.into() } else { IpAddr::from(Ipv4Addr::LOCALHOST) };
+        match self {
+            Self::Inet(address, port) => {
+                let bound = address.filter(|address| !address.is_unspecified());
+                Some(EndpointAddress::Tcp(SocketAddr::new(bound.unwrap_or(loopback), *port)))
+            }
+            Self::Unix(path) => Some(EndpointAddress::Unix(path.clone())),
+            Self::Abstract(name) => Some(EndpointAddress::Abstract(name.clone())),
+            Self::Name(..) => None,
+        }
+    }
+}
+
 impl LogPurpose {
     /// Its name in JSON.
     #[must_use]
@@ -295,5 +316,24 @@ impl Purpose {
             Self::Admin => "admin",
             Self::Cluster => "cluster",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_dialed_at_the_loopback() {
+        let dialed = |address: Option<&str>| {
+            let address = ListenAddress::Inet(address.map(|text| text.parse().unwrap()), 80);
+            address.dial_address().unwrap().to_string()
+        };
+        assert_eq!(dialed(None), "127.0.0.1:80");
+        assert_eq!(dialed(Some("0.0.0.0")), "127.0.0.1:80");
+        assert_eq!(dialed(Some("::")), "[::1]:80");
+        assert_eq!(dialed(Some("10.0.0.1")), "10.0.0.1:80");
+        assert_eq!(dialed(Some("fe80::1")), "[fe80::1]:80");
+        assert_eq!(ListenAddress::Name("localhost".to_owned(), 80).dial_address(), None);
     }
 }
