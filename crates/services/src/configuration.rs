@@ -266,7 +266,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inet(None, port) => write!(f, "*:{port}"),
-            Self::Inet(Some(address), port) => write!(f, "{}", std::net::SocketAddr::new(*address, *port)),
+            Self::Inet(Some(address), port) => write!(f, "{}", SocketAddr::new(*address, *port)),
             Self::Name(name, port) => write!(f, "{}:{port}", Escaped(name.as_bytes())),
             Self::Unix(path) => write!(f, "unix:{}", Escaped(path.as_os_str().as_bytes())),
             Self::Abstract(name) => write!(f, "unix:@{}", Escaped(name)),

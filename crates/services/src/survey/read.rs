@@ -9,9 +9,9 @@ use portolan_files::Files;
 use portolan_linux::error::Escaped;
 use portolan_linux::{ErrorKind, Process};
 
-use super::{Progress, SurveyFault};
 use super::draft::Draft;
 use super::view::View;
+use super::{Progress, SurveyFault};
 use crate::inside::Inside;
 use crate::prints::Prints;
 use crate::version::Versions;
