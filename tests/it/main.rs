@@ -18,6 +18,7 @@
 //! - `impostor`: what the library does with a helper that lies, hangs or dies
 //! - `privileges`: what is said, and what goes on working, when a capability is missing
 //! - `manners`: how the command behaves among others: pipes, full disks, few descriptors, help
+//! - `agent`: the example agent on real services, in containers of three runtimes
 //! - `services`: real services, what they are and how they are configured
 //! - `watch`: what changes on a host, told as it happens
 //! - `tunnel`: ways in for clients that take no stream: sockets here, threads there
@@ -34,6 +35,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod agent;
 mod batch;
 mod command;
 mod dial;
