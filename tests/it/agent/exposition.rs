@@ -39,23 +39,23 @@ impl Exposition {
     }
 
     /// Of a service in a container; `""` for the host.
-    fn of<'a>(&'a self, container: &'a str, kind: &'a str) -> impl Iterator<Item = &'a Sample> {
-        let is = move |s: &Sample, label: &str, value: &str| {
-            s.labels.get(label).map_or("", String::as_str) == value
-        };
-        self.0.iter().filter(move |s| is(s, "container", container) && is(s, "service", kind))
+    fn of(&self, container: &str, kind: &str) -> Vec<&Sample> {
+        let is =
+            |s: &Sample, label: &str, value: &str| s.labels.get(label).map_or("", String::as_str) == value;
+        self.0.iter().filter(|s| is(s, "container", container) && is(s, "service", kind)).collect()
     }
 
     #[track_caller]
     pub(super) fn sample(&self, name: &str, container: &str, kind: &str) -> &Sample {
-        let found: Vec<_> = self.of(container, kind).filter(|sample| sample.name == name).collect();
+        let found: Vec<_> =
+            self.of(container, kind).into_iter().filter(|sample| sample.name == name).collect();
         assert_eq!(found.len(), 1, "{name} of {kind} in {container}: {self:#?}");
         found[0]
     }
 
     /// All but `portolan_up`.
     pub(super) fn metrics_of(&self, container: &str, kind: &str) -> BTreeMap<String, f64> {
-        let own = self.of(container, kind).filter(|sample| sample.name != "portolan_up");
+        let own = self.of(container, kind).into_iter().filter(|sample| sample.name != "portolan_up");
         own.map(|sample| (sample.name.clone(), sample.value)).collect()
     }
 
