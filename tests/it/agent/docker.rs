@@ -31,7 +31,8 @@ impl Drop for Frozen {
 /// What a container is given, so that the host's programs run in it: `--volume` and `--tmpfs`.
 pub(super) fn options(place: &Place) -> Vec<String> {
     std::fs::write(place.path().join("start.sh"), include_str!("start.sh")).unwrap();
-    let shared = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
+    // The last one tells which version of what is installed.
+    let shared = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/var/lib/dpkg"];
     let shared = shared.into_iter().filter(|at| Path::new(at).exists());
     let mut volumes: Vec<String> = shared.map(|at| format!("--volume={at}:{at}:ro")).collect();
     volumes.push(format!("--volume={}:/srv/inside:ro", place.path().display()));
@@ -60,9 +61,9 @@ fn services_in_docker_are_collected_each_within_its_own_deadline() {
     let id = engine.run(&all, &START);
     let pid = engine.pid(&id);
     tells_the_truth(&name, pid);
-    what_was_found_is_used_only_if_asked(&name);
     a_wrong_password_is_told(&name);
     a_frozen_service_delays_no_other(&name);
+    what_was_found_is_used_only_if_asked(&name);
 }
 
 /// The values of `portolan_up`, by kind.
