@@ -65,12 +65,90 @@ fn every_field_is_there_and_of_its_type() {
         is(listener, "/netns", |v| v.as_u64().is_some_and(|inode| inode > 0));
         is(listener, "/reach", |v| ["loopback", "namespace", "host"].contains(&v.as_str().unwrap()));
     }
+    is(&chart, "/survey_ms", |v| v.as_f64().is_some_and(|ms| ms > 0.0 && ms < 30_000.0));
+    let services = chart["services"].as_array().unwrap();
+    assert!(services.iter().any(|service| service["pid"] == c.pid()), "{services:#?}");
+    services.iter().for_each(|service| service_is_whole(service, &ids));
     for fault in chart["faults"].as_array().unwrap() {
         is(fault, "/operation", Value::is_string);
         is(fault, "/subject", |v| v == "pid" || v == "netns");
         is(fault, "/first", Value::is_u64);
         is(fault, "/count", |v| v.as_u64().is_some_and(|count| count > 0));
         is(fault, "/message", |v| v.as_str().is_some_and(|line| !line.contains(char::is_control)));
+    }
+}
+
+fn texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|all| all.iter().all(Value::is_string))
+}
+
+fn bool_or_null(value: &Value) -> bool {
+    value.is_boolean() || value.is_null()
+}
+
+#[track_caller]
+fn service_is_whole(service: &Value, containers: &[&Value]) {
+    is(service, "/kind", |v| v.as_str().is_some_and(|kind| !kind.is_empty()));
+    for field in ["/name", "/category", "/confidence"] {
+        is(service, field, Value::is_string);
+    }
+    is(service, "/container", |v| v.is_null() || containers.contains(&v));
+    is(service, "/pid", |v| v.as_i64().is_some_and(|pid| pid > 0));
+    is(service, "/start_time", Value::is_u64);
+    is(service, "/processes", |v| v.as_array().unwrap().contains(&service["pid"]));
+    is(service, "/netns", |v| v.as_u64().is_some_and(|inode| inode > 0));
+    for field in ["/version", "/version_source", "/data_directory"] {
+        is(service, field, text_or_null);
+    }
+    for field in ["/aliases", "/endpoints", "/config_files", "/log_files", "/evidence"] {
+        is(service, field, texts);
+    }
+    is(service, "/settings", Value::is_object);
+    for field in ["/access/password", "/access/tls"] {
+        is(service, field, bool_or_null);
+    }
+    let each =
+        |field: &str| service[field].as_array().unwrap_or_else(|| panic!("no {field}: {service}")).clone();
+    assert_eq!(each("endpoint_details").len(), each("endpoints").len(), "{service}");
+    for endpoint in each("endpoint_details") {
+        is(&endpoint, "/transport", |v| ["tcp", "udp", "unix"].contains(&v.as_str().unwrap()));
+        let is_unix = endpoint["transport"] == "unix";
+        is(&endpoint, "/path", |v| v.is_string() == is_unix);
+        is(&endpoint, "/address", |v| v.is_null() == is_unix);
+        is(&endpoint, "/port", |v| v.is_null() == is_unix);
+        is(&endpoint, "/purpose", |v| {
+            ["service", "status", "admin", "cluster"].contains(&v.as_str().unwrap())
+        });
+        is(&endpoint, "/tls", bool_or_null);
+        is(&endpoint, "/listening", Value::is_boolean);
+    }
+    for status in each("status") {
+        for field in ["/kind", "/listen", "/path"] {
+            is(&status, field, Value::is_string);
+        }
+        for field in ["/url", "/host"] {
+            is(&status, field, text_or_null);
+        }
+        for field in ["/tls", "/restricted"] {
+            is(&status, field, Value::is_boolean);
+        }
+    }
+    assert_eq!(each("logs").len(), each("log_files").len(), "{service}");
+    for log in each("logs") {
+        is(&log, "/path", Value::is_string);
+        is(&log, "/purpose", |v| ["access", "error", "slow", "general"].contains(&v.as_str().unwrap()));
+        is(&log, "/format", |v| v.is_null() || v["name"].is_string() && text_or_null(&v["text"]));
+        is(&log, "/host_path", text_or_null);
+        is(&log, "/open", Value::is_boolean);
+    }
+    for credential in each("credentials") {
+        let keys: Vec<&String> = credential.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["source", "user"], "a secret? {credential}");
+    }
+    for fault in each("config_faults") {
+        is(&fault, "/path", text_or_null);
+        is(&fault, "/line", |v| v.is_null() || v.is_u64());
+        is(&fault, "/message", |v| v.as_str().is_some_and(|line| !line.contains(char::is_control)));
     }
 }
 

@@ -10,6 +10,7 @@ mod listeners;
 mod many;
 mod outside;
 mod owners;
+mod page;
 mod random;
 mod scene;
 mod shared;
