@@ -9,11 +9,8 @@ mod arguments;
 mod command;
 mod failure;
 mod json;
-<<<<<<< HEAD
 mod metadata;
-=======
 mod progress;
->>>>>>> 33e5e0f (scan: the chart is of services, by container, as a table or as lines; the listeners' own is an option)
 mod table;
 mod words;
 

@@ -63,7 +63,9 @@ const READERS: &[Reader] = &[
     pgbouncer::READER,
     php_fpm::READER,
     postgresql::READER,
+    rabbitmq::READER,
     redis::READER,
+    zookeeper::READER,
 ];
 
 /// The reader of this name.
