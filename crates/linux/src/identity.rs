@@ -20,7 +20,6 @@ use crate::sys;
 ///
 /// Device and inode number are those of a file as long as something holds it; afterwards another can have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub struct Identity {
     /// Major and minor number of the file system.
     pub device: (u32, u32),

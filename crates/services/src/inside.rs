@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use portolan_files::{Batch, Files, Find, GlobOptions, Operation, Outcome};
+use portolan_files::{Batch, Files, Find, GlobOptions, Operation, Outcome, Stat};
 use portolan_linux::error::{Escaped, FileKind, Limit};
 use portolan_linux::{ErrorKind, Process};
 
@@ -20,7 +20,7 @@ pub(crate) struct Inside<'a> {
     process: &'a Process,
     read: HashMap<PathBuf, Result<Arc<[u8]>, Unread>>,
     included: HashMap<PathBuf, Included>,
-    looked: HashMap<PathBuf, Result<FileKind, Unread>>,
+    looked: HashMap<PathBuf, Result<Stat, Unread>>,
     found: HashMap<(PathBuf, Find), Result<Arc<Findings>, Unread>>,
     bytes: u64,
     /// Why nothing more is asked for.
@@ -68,6 +68,25 @@ impl<'a> Inside<'a> {
         if !fresh.is_empty() {
             self.fetch(&fresh);
         }
+    }
+
+    /// Whose files these are.
+    pub(crate) fn process(&self) -> &Process {
+        self.process
+    }
+
+    /// What a path is, links followed.
+    pub(crate) fn stat(&mut self, path: &Path) -> Result<Stat, Unread> {
+        if !self.looked.contains_key(path) {
+            self.fetch(&[&Wanted::Look(path.to_owned())]);
+        }
+        let nothing = || Err(Unread::new(ErrorKind::Protocol, "look at: no answer"));
+        self.looked.get(path).cloned().unwrap_or_else(nothing)
+    }
+
+    /// A file that may change without anything being read again.
+    pub(crate) fn forget(&mut self, path: &Path) {
+        self.prints.forget(path);
     }
 
     /// What was looked at, so that it can be known later whether it changed.
@@ -158,11 +177,11 @@ impl<'a> Inside<'a> {
         }
     }
 
-    fn look(&mut self, path: &Path, outcome: portolan_files::Result<Outcome>) -> Result<FileKind, Unread> {
+    fn look(&mut self, path: &Path, outcome: portolan_files::Result<Outcome>) -> Result<Stat, Unread> {
         match outcome {
             Ok(Outcome::Stat(stat)) => {
                 self.prints.note(path, Some(&stat));
-                Ok(stat.kind)
+                Ok(stat)
             }
             Ok(_) => Err(Unread::new(ErrorKind::Protocol, "look at: another answer")),
             Err(error) => {
@@ -325,10 +344,6 @@ impl Source for Inside<'_> {
     }
 
     fn kind(&mut self, path: &Path) -> Result<FileKind, Unread> {
-        if !self.looked.contains_key(path) {
-            self.fetch(&[&Wanted::Look(path.to_owned())]);
-        }
-        let nothing = || Err(Unread::new(ErrorKind::Protocol, "look at: no answer"));
-        self.looked.get(path).cloned().unwrap_or_else(nothing)
+        self.stat(path).map(|stat| stat.kind)
     }
 }

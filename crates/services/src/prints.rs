@@ -21,6 +21,11 @@ impl Prints {
         self.0.insert(path.to_owned(), stat.map(numbers));
     }
 
+    /// A file that may change.
+    pub(crate) fn forget(&mut self, path: &Path) {
+        self.0.remove(path);
+    }
+
     /// Adds what was noted later.
     pub(crate) fn extend(&mut self, later: Self) {
         self.0.extend(later.0);

@@ -106,6 +106,10 @@ pub struct LogFile {
     pub format: Option<LogFormat>,
     /// Its path on the host, where there is one that was seen to be the same file; else it is read through the helper.
     pub host_path: Option<PathBuf>,
+    /// Why it has none; `None` also where that was not looked for, as for a pattern.
+    pub host_path_missing: Option<&'static str>,
+    /// Whether the path is a pattern: the configuration names files by it, and none of them is open.
+    pub pattern: bool,
     /// Whether the process holds it open, as the kernel says; otherwise only the configuration names it.
     pub open: bool,
 }

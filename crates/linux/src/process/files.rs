@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, readlinkat};
@@ -79,6 +79,23 @@ impl Process {
             Err(nix::Error::ENOENT | nix::Error::ENAMETOOLONG) => return self.owner().map(|_| None),
             Err(errno) => return Err(self.denied("look up a descriptor", os(errno))),
         };
+        self.open_file_of(descriptor, link)
+    }
+
+    /// The same for what has a path, and `None` for sockets, pipes and the like, which a service has thousands of.
+    ///
+    /// # Errors
+    /// As [`sockets`](Self::sockets).
+    pub fn open_path(&self, descriptor: u32) -> Result<Option<OpenFile>> {
+        match readlinkat(&self.directory, format!("fd/{descriptor}").as_str()) {
+            Ok(link) if link.as_bytes().starts_with(b"/") => self.open_file_of(descriptor, link.into_vec()),
+            Ok(_) => Ok(None),
+            Err(nix::Error::ENOENT | nix::Error::ENAMETOOLONG) => self.owner().map(|_| None),
+            Err(errno) => Err(self.denied("look up a descriptor", os(errno))),
+        }
+    }
+
+    fn open_file_of(&self, descriptor: u32, link: Vec<u8>) -> Result<Option<OpenFile>> {
         let text = match read_at(self.directory.as_fd(), &format!("fdinfo/{descriptor}"), MAX_INFO) {
             Ok(text) => text,
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return self.owner().map(|_| None),

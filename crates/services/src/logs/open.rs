@@ -11,7 +11,7 @@ use portolan_linux::process::{Access, OpenFile};
 use portolan_linux::{Process, mount_info};
 
 use super::Result;
-use super::place::is_slow;
+use super::place::Seen;
 
 /// How many descriptors of a process are looked at unless another number is asked for.
 pub const DESCRIPTORS: usize = 4096;
@@ -67,6 +67,11 @@ pub struct LogFiles {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn log_files(process: &Process, most: usize) -> Result<LogFiles> {
+    log_files_among(process, most, &mut None)
+}
+
+/// The same; the mounts that the process sees are read when they are needed, and once for all who share them.
+pub(crate) fn log_files_among(process: &Process, most: usize, mounts: &mut Option<Seen>) -> Result<LogFiles> {
     let (mut numbers, all) = process.descriptor_numbers(most)?;
     numbers.sort_unstable();
     let mut found = LogFiles { files: Vec::new(), incomplete: !all };
@@ -75,17 +80,22 @@ pub fn log_files(process: &Process, most: usize) -> Result<LogFiles> {
     let root = process.root_link().unwrap_or_default();
     let mut seen = HashSet::new();
     for number in numbers {
-        let Some(open) = process.open_file(number)? else { continue };
+        let Some(open) = process.open_path(number)? else { continue };
         let Some(mut file) = candidate(&open) else { continue };
         // Read once, and only for a process that has such a file.
         let slow = match &mut slow {
             Some(slow) => slow,
-            none => none.insert(slow_mounts(&process.mount_info()?)),
+            none => {
+                if mounts.is_none() {
+                    *mounts = Some(Seen::of(process)?);
+                }
+                none.insert(mounts.as_ref().map(Seen::slow).unwrap_or_default())
+            }
         };
         if file.mount.is_some_and(|mount| !slow.contains(&mount)) {
             let Ok(identity) = process.identity_of(number) else { continue };
             // It can have been closed, and the number be another's, since.
-            if identity.kind != FileKind::Regular || process.open_file(number)?.as_ref() != Some(&open) {
+            if identity.kind != FileKind::Regular || process.open_path(number)?.as_ref() != Some(&open) {
                 continue;
             }
             file.deleted = identity.links == 0;
@@ -138,10 +148,6 @@ pub fn is_named_so(path: &[u8]) -> bool {
     let ends = [&b".log"[..], b".out", b".err"];
     let mut directories = path.split(|b| *b == b'/').rev().skip(1);
     ends.iter().any(|end| path.ends_with(end)) || directories.any(|name| matches!(name, b"log" | b"logs"))
-}
-
-fn slow_mounts(text: &[u8]) -> HashSet<u64> {
-    mount_info::parse(text).filter(|mount| is_slow(mount.kind)).map(|mount| mount.id).collect()
 }
 
 #[cfg(test)]

@@ -22,13 +22,23 @@ pub(super) struct Draft<'a> {
     pub(super) reader: Option<&'static Reader>,
     pub(super) configuration: Configuration,
     pub(super) version: Option<Version>,
+    pub(super) logs: Vec<LogFile>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn of(group: Group<'a>, shape: u64, view: View, launch: Launch) -> Self {
         let rule = &group.verdict.rule;
         let reader = config::reader(rule.reader.as_deref().unwrap_or(&rule.kind));
-        Self { shape, view, group, launch, reader, configuration: Configuration::default(), version: None }
+        Self {
+            shape,
+            view,
+            group,
+            launch,
+            reader,
+            configuration: Configuration::default(),
+            version: None,
+            logs: Vec::new(),
+        }
     }
 
     /// What reading its configuration will most likely take.
@@ -53,7 +63,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn finish(self, scene: &Scene<'_>) -> Service {
-        let Self { group, configuration, version, .. } = self;
+        let Self { group, configuration, version, logs, .. } = self;
         let rule = &group.verdict.rule;
         let container = group.first.container.and_then(|init| scene.containers.get(&init));
         let listeners: Vec<&Listener> =
@@ -64,13 +74,6 @@ impl<'a> Draft<'a> {
         let file = configuration.files.first().filter(|file| agrees && file.by != generic::USUAL);
         let (evidence, confidence) =
             group.verdict.supported(&ports, image, file.map(|file| file.path.as_path()));
-        let logs = configuration.logs.iter().map(|log| LogFile {
-            path: log.path.clone(),
-            purpose: log.purpose,
-            format: log.format.clone(),
-            host_path: None,
-            open: false,
-        });
         let mut processes: Vec<i32> = group.members.iter().map(|member| member.id.pid).collect();
         processes.sort_unstable();
         Service {
@@ -84,7 +87,7 @@ impl<'a> Draft<'a> {
             netns: listeners.first().map_or(group.first.net, |listener| listener.netns),
             version,
             endpoints: endpoint::of(&listeners, &configuration, &rule.ports),
-            logs: logs.collect(),
+            logs,
             configuration,
             evidence,
             confidence,

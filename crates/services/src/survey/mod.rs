@@ -1,10 +1,11 @@
 //! What runs on a host: the chart's processes and listeners, joined with rules, configurations and logs.
 //!
 //! - `scene`: the chart, by what is asked of it; `view`: whose files a service sees
-//! - `read`: configurations, of several containers at once; `draft`: a service as it grows; `keep`: services of which nothing changed
+//! - `log`: a service's logs; `read`: configurations, of several containers at once; `draft`: a service as it grows; `keep`: services of which nothing changed
 
 mod draft;
 mod keep;
+mod log;
 mod read;
 mod scene;
 mod view;
@@ -187,9 +188,7 @@ impl Surveyor {
         }
         let mut jobs: Vec<Job<'_>> = jobs.into_iter().map(|(view, drafts)| Job::of(view, drafts)).collect();
         let files = files.filter(|_| self.options.configurations);
-        if let Some(files) = files {
-            read::all(&mut jobs, files, start.checked_add(self.options.timeout), progress);
-        }
+        read::all(&mut jobs, files, start.checked_add(self.options.timeout), progress);
         for job in jobs {
             survey.faults.extend(job.fault);
             let refresh =

@@ -1,4 +1,4 @@
-//! Reads the configurations and versions of several containers at once, so that one whose files do not come does not delay the
+//! Reads the configurations, versions and logs of several containers at once, so that one whose files do not come does not delay the
 //! others.
 
 use std::sync::Mutex;
@@ -10,9 +10,11 @@ use portolan_linux::error::Escaped;
 use portolan_linux::{ErrorKind, Process};
 
 use super::draft::Draft;
+use super::log;
 use super::view::View;
 use super::{Progress, SurveyFault};
 use crate::inside::Inside;
+use crate::logs::place::Mapping;
 use crate::prints::Prints;
 use crate::version::Versions;
 
@@ -31,10 +33,11 @@ const THREADS: usize = 8;
 /// Does all jobs; after the deadline, none is begun.
 pub(super) fn all(
     jobs: &mut [Job<'_>],
-    files: &Files,
+    files: Option<&Files>,
     until: Option<Instant>,
     progress: &(dyn Fn(Progress) + Sync),
 ) {
+    let mapping = Mapping::new().ok();
     let threads = THREADS.min(jobs.len());
     let jobs: Vec<Mutex<&mut Job<'_>>> = jobs.iter_mut().map(Mutex::new).collect();
     let next = AtomicUsize::new(0);
@@ -45,7 +48,7 @@ pub(super) fn all(
             progress(Progress { done, total: jobs.len() });
             // Each is taken once: nobody else holds it.
             if let Ok(mut job) = job.lock() {
-                job.read(files, until);
+                job.read(files, mapping.as_ref(), until);
             }
         }
     };
@@ -62,7 +65,16 @@ impl<'a> Job<'a> {
         Self { view, drafts, prints: None, fault: None }
     }
 
-    fn read(&mut self, files: &Files, until: Option<Instant>) {
+    fn read(&mut self, files: Option<&Files>, mapping: Option<&Mapping>, until: Option<Instant>) {
+        let mut logs = log::Finder::new(mapping);
+        if let Some(files) = files {
+            self.read_inside(files, &mut logs, until);
+        } else {
+            self.drafts.iter_mut().for_each(|draft| logs.open(draft));
+        }
+    }
+
+    fn read_inside(&mut self, files: &Files, logs: &mut log::Finder<'_>, until: Option<Instant>) {
         let pid = self.view.process.pid;
         if until.is_some_and(|until| Instant::now() >= until) {
             let message = format!("read configurations as pid {pid} sees them: no time was left");
@@ -86,6 +98,12 @@ impl<'a> Job<'a> {
         for draft in &mut self.drafts {
             draft.configure(&mut inside);
             draft.version = versions.tell(&draft.asked(), &mut inside);
+            logs.open(draft);
+        }
+        let wanted: Vec<_> = self.drafts.iter().flat_map(log::Finder::foresee).collect();
+        inside.foresee(&wanted);
+        for draft in &mut self.drafts {
+            logs.named(draft, &mut inside);
         }
         self.prints = Some(inside.into_prints());
     }

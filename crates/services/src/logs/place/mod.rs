@@ -22,13 +22,15 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use portolan_linux::identity::{self, Identity};
 use portolan_linux::mount_info::{Mount, parse};
-use portolan_linux::{NamespaceKind, Process};
+use portolan_linux::{NamespaceId, NamespaceKind, Process};
 
 use super::Result;
 use super::open::LogFile;
@@ -54,7 +56,28 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct Mapping {
     own: Vec<u8>,
-    user: portolan_linux::NamespaceId,
+    /// Where in it the lines of a file system's mounts are: a host with a thousand containers has thousands of them.
+    by_device: HashMap<Vec<u8>, Vec<Range<usize>>>,
+    by_id: HashMap<u64, Range<usize>>,
+    user: NamespaceId,
+}
+
+/// The mounts that a process sees, and whose user namespace it is in: read once for all processes that see the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    text: Vec<u8>,
+    user: NamespaceId,
+}
+
+impl Seen {
+    pub(crate) fn of(process: &Process) -> Result<Self> {
+        Ok(Self { text: process.mount_info()?, user: process.namespace(NamespaceKind::User)? })
+    }
+
+    /// The numbers of the mounts whose server answers when it likes.
+    pub(super) fn slow(&self) -> HashSet<u64> {
+        parse(&self.text).filter(|mount| is_slow(mount.kind)).map(|mount| mount.id).collect()
+    }
 }
 
 /// A file that is looked for.
@@ -72,7 +95,30 @@ impl Mapping {
     /// When `/proc/self/mountinfo` cannot be read.
     pub fn new() -> Result<Self> {
         let me = Process::open(std::process::id().cast_signed())?;
-        Ok(Self { own: me.mount_info()?, user: me.namespace(NamespaceKind::User)? })
+        Ok(Self::of(me.mount_info()?, me.namespace(NamespaceKind::User)?))
+    }
+
+    fn of(own: Vec<u8>, user: NamespaceId) -> Self {
+        let (mut by_device, mut by_id) = (HashMap::<Vec<u8>, Vec<Range<usize>>>::new(), HashMap::new());
+        let mut from = 0_usize;
+        for line in own.split(|byte| *byte == b'\n') {
+            let to = from.saturating_add(line.len());
+            if let Some(mount) = parse(line).next() {
+                by_device.entry(mount.device.to_vec()).or_default().push(from..to);
+                by_id.insert(mount.id, from..to);
+            }
+            from = to.saturating_add(1);
+        }
+        Self { own, by_device, by_id, user }
+    }
+
+    fn line(&self, range: &Range<usize>) -> Option<Mount<'_>> {
+        parse(self.own.get(range.clone())?).next()
+    }
+
+    /// Our mounts of a file system.
+    fn of_device(&self, device: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+        self.by_device.get(device).into_iter().flatten().filter_map(|range| self.line(range))
     }
 
     /// Where a file is that a process holds open.
@@ -94,18 +140,24 @@ impl Mapping {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn of_file(&self, process: &Process, file: &LogFile) -> Result<Place> {
+        Ok(self.of_file_among(&Seen::of(process)?, file))
+    }
+
+    /// The same, by mounts that were read already.
+    pub(crate) fn of_file_among(&self, seen: &Seen, file: &LogFile) -> Place {
         if file.deleted {
-            return Ok(Place::Deleted);
+            return Place::Deleted;
         }
-        let Some(identity) = &file.identity else { return Ok(Place::Helper(SLOW)) };
+        let Some(identity) = &file.identity else { return Place::Helper(SLOW) };
         let (path, whole) = (OsStr::from_bytes(&file.path), OsStr::from_bytes(&file.whole));
         // A mount of ours, as of a process of the host: its path is ours, too.
-        if let Some(mount) = parse(&self.own).find(|mount| Some(mount.id) == file.mount) {
+        let own = file.mount.and_then(|id| self.line(self.by_id.get(&id)?));
+        if let Some(mount) = own {
             let found =
                 below(Path::new(whole), &mount.point).and_then(|rest| at(&point(&mount), &rest, identity));
-            return Ok(found.map_or(Place::Helper("something else is mounted over its path"), Place::Host));
+            return found.map_or(Place::Helper("something else is mounted over its path"), Place::Host);
         }
-        self.find(process, Path::new(path), file.mount, identity)
+        self.find(seen, Path::new(path), file.mount, identity)
     }
 
     /// Where a path inside is, which leads to this file through no symbolic link; the helper tells which file it is.
@@ -113,44 +165,47 @@ impl Mapping {
     /// # Errors
     /// As [`of_file`](Self::of_file).
     pub fn of_path(&self, process: &Process, path: &Path, identity: &Identity) -> Result<Place> {
-        self.find(process, path, None, identity)
+        Ok(self.of_path_among(&Seen::of(process)?, path, identity))
     }
 
-    fn find(&self, process: &Process, path: &Path, id: Option<u64>, identity: &Identity) -> Result<Place> {
+    /// The same, by mounts that were read already.
+    pub(crate) fn of_path_among(&self, seen: &Seen, path: &Path, identity: &Identity) -> Place {
+        self.find(seen, path, None, identity)
+    }
+
+    fn find(&self, seen: &Seen, path: &Path, id: Option<u64>, identity: &Identity) -> Place {
         if !path.is_absolute() || path.components().any(|c| c.as_os_str() == "..") {
-            return Ok(Place::Helper("its path is not absolute and plain"));
+            return Place::Helper("its path is not absolute and plain");
         }
-        let text = process.mount_info()?;
-        let Some(mount) = covering(&text, path, id) else {
-            return Ok(Place::Helper("the mount that it lies on is not in its process's list"));
+        let Some(mount) = covering(&seen.text, path, id) else {
+            return Place::Helper("the mount that it lies on is not in its process's list");
         };
         if is_slow(mount.kind) {
-            return Ok(Place::Helper(SLOW));
+            return Place::Helper(SLOW);
         }
         if mount.root.ends_with(b"//deleted") {
-            return Ok(Place::Helper("the directory that is mounted there was deleted"));
+            return Place::Helper("the directory that is mounted there was deleted");
         }
         let Some(rest) = below(path, &mount.point) else {
-            return Ok(Place::Helper("its path is not below its mount"));
+            return Place::Helper("its path is not below its mount");
         };
         let inside = Path::new(OsStr::from_bytes(&mount.root)).join(&rest);
         let wanted = Wanted { path: &inside, identity };
         if mount.kind == b"overlay" {
-            let trusted = process.namespace(NamespaceKind::User)? == self.user;
-            return Ok(self.overlay(&mount, wanted, trusted));
+            return self.overlay(&mount, wanted, seen.user == self.user);
         }
-        Ok(match self.mounted(&mount, wanted) {
+        match self.mounted(&mount, wanted) {
             Some(path) => Place::Host(path),
             None if mount.kind == b"tmpfs" => {
                 Place::Helper("it lies in memory (tmpfs), which no path of ours leads to")
             }
             None => Place::Helper("no path of ours leads to it"),
-        })
+        }
     }
 
     /// Where what a mount shows is mounted here: the same file system, by a mount whose root is above the file.
     fn mounted(&self, mount: &Mount<'_>, wanted: Wanted<'_>) -> Option<PathBuf> {
-        let same = parse(&self.own).filter(|own| own.device == mount.device && !is_slow(own.kind));
+        let same = self.of_device(mount.device).filter(|own| !is_slow(own.kind));
         let mut ways: Vec<_> = same
             .filter_map(|own| Some((point(&own), below(wanted.path, &own.root)?)))
             .take(MAX_TRIES)
@@ -161,7 +216,7 @@ impl Mapping {
     }
 
     fn overlay(&self, mount: &Mount<'_>, wanted: Wanted<'_>, trusted: bool) -> Place {
-        let own = parse(&self.own).find(|own| own.device == mount.device && own.kind == b"overlay");
+        let own = self.of_device(mount.device).find(|own| own.kind == b"overlay");
         if own.is_none() && !trusted {
             return Place::Helper(
                 "its overlay was mounted in a user namespace, which can name any directory",
