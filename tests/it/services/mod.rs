@@ -6,6 +6,7 @@ mod mosquitto;
 mod nginx;
 mod pgbouncer;
 mod postgresql;
+mod recognition;
 mod redis;
 mod version;
 
