@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Tunnel(Tunnel),
     /// Why a process belongs to its container
     Explain(Explain),
+    /// The kinds of services that are recognised
+    Rules(Rules),
     /// Which features work here, and what each missing one needs
     Doctor,
     /// A completion script for a shell
@@ -113,6 +115,25 @@ pub(crate) struct Scan {
     /// Look for network namespaces that only an open descriptor or a socket holds, and at all threads
     #[arg(long)]
     pub(crate) thorough: bool,
+    /// Recognise services by the rules of this directory, too
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) rules: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portolan rules
+  portolan rules --rules /etc/portolan/rules --json | jq -r '.rules[].kind'
+
+The rules of the directory's *.toml files go before those that are built in. docs/rules.md tells how they are written.")]
+pub(crate) struct Rules {
+    /// Print JSON (schema portolan.rules/1) instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// With the rules of this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

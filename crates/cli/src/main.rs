@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Dial(options) => command::dial::run(&options),
         Command::Tunnel(options) => command::tunnel::run(&options),
         Command::Explain(options) => command::explain::run(&options),
+        Command::Rules(options) => command::rules::run(&options),
         Command::Doctor => command::doctor::run(),
         Command::Completions { shell } => command::completions::run(shell),
     };

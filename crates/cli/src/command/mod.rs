@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod glob;
 pub(crate) mod logs;
+pub(crate) mod rules;
 pub(crate) mod scan;
 pub(crate) mod tail;
 pub(crate) mod tunnel;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use portolan::metadata::Answer;
-use portolan::{ErrorKind, Host, Inventory, ScanOptions, Survey, SurveyOptions, Surveyor, Target};
+use portolan::{ErrorKind, Host, Inventory, Rules, ScanOptions, Survey, SurveyOptions, Surveyor, Target};
 
 use super::note;
 use crate::arguments::{Scan, Source};
@@ -18,6 +18,7 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
             "scan by BPF iterators: not in this version; use --source auto or --source syscalls",
         ));
     }
+    let rules = super::rules::of(options.rules.as_deref())?;
     let mut how = ScanOptions::default();
     how.thorough = options.thorough;
     let host = Host::new().with_scan_options(how);
@@ -27,7 +28,7 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
         narrow(&mut chart, &options.targets)?;
     }
     let is_wanted = !options.no_services && !options.listeners;
-    let survey = || is_wanted.then(|| survey(&host, &chart, &progress));
+    let survey = || is_wanted.then(|| survey(&host, &chart, rules, &progress));
     // The runtimes are asked meanwhile, and nobody waits for them longer than need be.
     let (answer, survey) = if options.no_runtime_api {
         (Answer::default(), survey())
@@ -63,9 +64,11 @@ pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
     Ok(())
 }
 
-fn survey(host: &Host, chart: &Inventory, progress: &Progress) -> Survey {
+fn survey(host: &Host, chart: &Inventory, rules: Rules, progress: &Progress) -> Survey {
     progress.say("looking for services…".to_owned());
-    let mut surveyor = Surveyor::new(SurveyOptions::default());
+    let mut options = SurveyOptions::default();
+    options.rules = rules;
+    let mut surveyor = Surveyor::new(options);
     surveyor.survey_with(chart, host.files().ok(), &|far| {
         progress.say(format!("reading {} of {} containers…", far.done.saturating_add(1), far.total));
     })

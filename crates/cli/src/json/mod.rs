@@ -9,7 +9,8 @@ mod text;
 use std::time::Duration;
 
 use portolan::{
-    Changes, Classification, Container, Escaped, Fault, Inventory, Listener, Survey, SurveyFault, Update,
+    Changes, Classification, Container, Escaped, Fault, Inventory, Listener, Rules, Survey, SurveyFault,
+    Update,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +26,24 @@ pub(crate) fn classification(c: &Classification) -> Value {
         "name": c.name,
         "kind": c.kind.as_str(),
     })
+}
+
+/// `rules --json`.
+pub(crate) fn rules(rules: &Rules) -> Value {
+    let rules: Vec<Value> = rules
+        .iter()
+        .map(|rule| {
+            json!({
+                "kind": rule.kind,
+                "title": rule.title,
+                "category": rule.category,
+                "aliases": rule.aliases,
+                "ports": rule.ports,
+                "runtime": rule.runtime,
+            })
+        })
+        .collect();
+    json!({ "schema": "portolan.rules/1", "rules": rules })
 }
 
 /// `scan --json`, schema `portolan.inventory/1`

@@ -2,7 +2,7 @@
 //!
 //! - `page`: what is told of each container and service, in words; `columns` and `stacked`: wide and narrow; `fold`:
 //!   breaks what is too long
-//! - `listeners`, `doctor`, `update`: the other outputs
+//! - `listeners`, `doctor`, `rules`, `update`: the other outputs
 //! - `paint`: colours and emphasis
 
 mod columns;
@@ -11,6 +11,7 @@ mod fold;
 mod listeners;
 mod page;
 mod paint;
+mod rules;
 mod stacked;
 mod update;
 
@@ -23,6 +24,7 @@ use portolan::Container;
 pub(crate) use doctor::doctor;
 pub(crate) use listeners::listeners;
 pub(crate) use page::{Detail, Page};
+pub(crate) use rules::rules;
 pub(crate) use update::update;
 
 /// From so many columns on, services are a row each.
