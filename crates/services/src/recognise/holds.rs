@@ -23,9 +23,16 @@ pub(super) struct Held {
 }
 
 /// Looks at all that a condition names. Whether it is enough is the rule's affair: see `load`.
-pub(super) fn holds(condition: &Condition, running: &Running<'_>, ports: &[u16]) -> Option<Held> {
-    let program = Escaped(running.path).to_string();
-    let mut look = Look::default();
+///
+/// Most conditions that are looked at do not hold, and of those that do one is shown: evidence is written for that alone.
+pub(super) fn holds(
+    condition: &Condition,
+    running: &Running<'_>,
+    ports: &[u16],
+    explained: bool,
+) -> Option<Held> {
+    let program = Escaped(running.path);
+    let mut look = Look { explained, ..Look::default() };
     let is_program = |wanted: &[u8]| wild::matches(wanted, running.program);
     look.at(&condition.program, 2, is_program, || match running.told_by_kernel {
         true => format!("its program is {program}"),
@@ -91,14 +98,14 @@ pub(super) fn holds(condition: &Condition, running: &Running<'_>, ports: &[u16])
         let word = condition.argument.iter().find_map(|wanted| found(wanted.as_bytes()))?;
         // An argument may hold a secret; what the rule knows of it may not.
         let known = condition.argument.iter().find(|wanted| wanted.as_bytes() == *word);
-        look.agrees(match known {
+        look.agrees(|| match known {
             Some(known) => format!("with the argument {}", Escaped(known.as_bytes())),
             None => "with an argument that it is known by".to_owned(),
         });
     }
     if !condition.port.is_empty() {
         let port = condition.port.iter().find(|port| ports.contains(port))?;
-        look.agrees(format!("it listens on {port}"));
+        look.agrees(|| format!("it listens on {port}"));
     }
     let low = !running.told_by_kernel || !condition.title.is_empty();
     let confidence = if low { Confidence::Low } else { Confidence::Medium };
@@ -108,6 +115,7 @@ pub(super) fn holds(condition: &Condition, running: &Running<'_>, ports: &[u16])
 /// What has been looked at.
 #[derive(Debug, Default)]
 struct Look {
+    explained: bool,
     rank: u8,
     agree: usize,
     pattern: bool,
@@ -134,12 +142,16 @@ impl Look {
         self.pattern |= !literal(best);
         self.length = self.length.saturating_add(best.len());
         self.rank = self.rank.max(rank);
-        self.agrees(clause());
+        self.agrees(clause);
         Some(())
     }
 
-    fn agrees(&mut self, clause: String) {
+    fn agrees(&mut self, clause: impl Fn() -> String) {
         self.agree = self.agree.saturating_add(1);
+        if !self.explained {
+            return;
+        }
+        let clause = clause();
         if !self.evidence.contains(&clause) {
             self.evidence.push(clause);
         }

@@ -28,7 +28,7 @@ pub(super) type Place = (usize, usize);
 /// Conditions by what they need.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    exact: HashMap<(Sort, Vec<u8>), Vec<Place>>,
+    exact: HashMap<Sort, HashMap<Vec<u8>, Vec<Place>>>,
     /// Patterns by the byte that they begin with, by the one that they end with, and others.
     first: HashMap<(Sort, u8), Vec<Place>>,
     last: HashMap<(Sort, u8), Vec<Place>>,
@@ -58,7 +58,9 @@ impl Index {
         };
         let wild = |b: &u8| matches!(b, b'*' | b'?');
         let places = match (name.first(), name.last()) {
-            _ if !name.iter().any(wild) => self.exact.entry((sort, name.to_vec())).or_default(),
+            _ if !name.iter().any(wild) => {
+                self.exact.entry(sort).or_default().entry(name.to_vec()).or_default()
+            }
             (Some(first), _) if !wild(first) => self.first.entry((sort, *first)).or_default(),
             (_, Some(last)) if !wild(last) => self.last.entry((sort, *last)).or_default(),
             _ => self.any.entry(sort).or_default(),
@@ -90,7 +92,7 @@ impl Index {
     fn look_up(&self, sort: Sort, name: &[u8], places: &mut Vec<Place>) {
         let [Some(first), Some(last)] = [name.first(), name.last()] else { return };
         let found = [
-            self.exact.get(&(sort, name.to_vec())),
+            self.exact.get(&sort).and_then(|names| names.get(name)),
             self.first.get(&(sort, *first)),
             self.last.get(&(sort, *last)),
             self.any.get(&sort),

@@ -70,7 +70,8 @@ struct Fit<'a> {
     /// What a runtime's rule says is the last resort; then what says more, then the rule that comes first.
     order: (bool, Weight, std::cmp::Reverse<usize>),
     rule: &'a Arc<Rule>,
-    held: Held,
+    /// Of the condition that holds.
+    place: usize,
 }
 
 impl Recogniser {
@@ -116,7 +117,8 @@ impl Recogniser {
                 .map_or_else(|| best.rule.kind.clone(), |name| Escaped(&name).to_string()),
             _ => best.rule.kind.clone(),
         };
-        let mut evidence = best.held.evidence.clone();
+        let when = best.rule.when.get(best.place)?;
+        let Held { mut evidence, confidence, .. } = holds(when, &running, facts.ports, true)?;
         if best.rule.runtime {
             let shown = running.names().next().filter(|_| running.told_by_kernel);
             evidence.extend(shown.map(|what| format!("it runs {}", Escaped(what))));
@@ -126,7 +128,7 @@ impl Recogniser {
         if let Some(other) = others.max_by_key(|fit| fit.order) {
             evidence.push(format!("{} would fit as well, but says less", other.rule.title));
         }
-        Some(Verdict { rule: Arc::clone(best.rule), name, evidence, confidence: best.held.confidence })
+        Some(Verdict { rule: Arc::clone(best.rule), name, evidence, confidence })
     }
 
     /// The rules that hold, each by the best of its conditions.
@@ -134,13 +136,13 @@ impl Recogniser {
         let mut fits: Vec<Fit<'_>> = Vec::new();
         for (at, place) in self.index.candidates(running) {
             let Some(rule) = self.rules.get(at) else { continue };
-            let Some(held) = rule.when.get(place).and_then(|when| holds(when, running, ports)) else {
+            let Some(held) = rule.when.get(place).and_then(|when| holds(when, running, ports, false)) else {
                 continue;
             };
-            if rule.unless.iter().any(|unless| holds(unless, running, ports).is_some()) {
+            if rule.unless.iter().any(|unless| holds(unless, running, ports, false).is_some()) {
                 continue;
             }
-            fits.push(Fit { order: (!rule.runtime, held.weight, std::cmp::Reverse(at)), rule, held });
+            fits.push(Fit { order: (!rule.runtime, held.weight, std::cmp::Reverse(at)), rule, place });
         }
         fits
     }

@@ -76,7 +76,7 @@ pub struct Condition {
     /// The name of the Java archive that is run. Decides.
     pub jar: Vec<String>,
     /// The name by which the program was called (the file name of `argv[0]`'s first word); of a program of many, such
-    /// as BusyBox, the applet. It needs `program`, `path` or `language` beside it.
+    /// as `busybox`, the applet. It needs `program`, `path` or `language` beside it.
     pub called: Vec<String>,
     /// The first word of what an interpreter's process wrote over its arguments: `puma`. It needs `language` beside it,
     /// and proves little.
