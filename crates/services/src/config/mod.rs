@@ -7,6 +7,7 @@
 mod apache;
 pub(crate) mod generic;
 pub(crate) mod getopt;
+mod haproxy;
 pub(crate) mod includes;
 pub(crate) mod java;
 mod memcached;
@@ -19,6 +20,7 @@ pub(crate) mod properties;
 mod rabbitmq;
 pub(crate) mod reading;
 mod redis;
+mod values;
 pub(crate) mod yaml;
 mod zookeeper;
 
@@ -57,6 +59,7 @@ pub enum Wanted {
 /// All readers.
 const READERS: &[Reader] = &[
     apache::READER,
+    haproxy::READER,
     memcached::READER,
     mosquitto::READER,
     nginx::READER,

@@ -97,6 +97,12 @@ impl Places<'_> {
         self.build(source).map(|build| launch.resolve(build.prefix.as_deref().unwrap_or(Path::new(""))))
     }
 
+    /// The same, if it is known already.
+    fn known_prefix(&self) -> Option<PathBuf> {
+        let built = self.build.as_ref().and_then(Option::as_ref).and_then(|build| build.prefix.as_ref());
+        self.command.prefix.as_ref().or(built).map(|prefix| self.launch.resolve(prefix))
+    }
+
     fn main(&mut self, source: &mut dyn Source) -> Option<(PathBuf, &'static str)> {
         if let Some(main) = &self.command.main {
             let by = "argument -c";
@@ -267,6 +273,11 @@ fn tell(
         configuration.add_fault(ErrorKind::NotFound, Some(main), None, why);
     }
     servers.finish(configuration);
+    let mut paths = servers::Paths::default();
+    // The prefix is looked for only where something else needed it: a relative root is told as it is.
+    let prefix = book.places.known_prefix();
+    paths.look(statements, main.parent().unwrap_or(Path::new("/")), prefix.as_deref());
+    paths.finish(configuration);
     for name in ["user", "pid", "worker_processes"] {
         if let Some(statement) = named(statements, name).last() {
             let value: Vec<String> = statement.arguments.iter().map(|a| Escaped(a).to_string()).collect();

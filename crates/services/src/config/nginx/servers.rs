@@ -1,14 +1,18 @@
 //! Servers of nginx: where they listen, under which names, and what they hand requests on to.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use portolan_linux::ErrorKind;
 use portolan_linux::error::{Escaped, Limit};
 
 use super::listen::{self, Listeners, Listening};
+use super::logs::below;
 use super::status::Pages;
 use super::tree::{Statement, named};
+use crate::config::values::Values;
 use crate::configuration::{Configuration, ListenAddress, MOST_UPSTREAMS, Purpose};
 
 /// What the servers of a configuration have in common.
@@ -18,74 +22,70 @@ pub(super) struct Servers {
     /// The owner of nginx, on which the port depends that it has without any `listen`.
     user: u32,
     names: Values,
-    roots: Values,
-    certificates: Values,
-    passwords: Values,
     /// Addresses so far, those of several servers as often.
     noted: usize,
 }
 
-/// Values of a directive from all servers, each once.
+/// Directives that name files or directories, by whether they are relative to the main file; the others are to the
+/// prefix.
+const PATHS: &[(&str, bool)] = &[
+    ("root", false),
+    ("alias", false),
+    ("auth_basic_user_file", true),
+    ("ssl_certificate", true),
+    ("ssl_certificate_key", true),
+    ("ssl_client_certificate", true),
+    ("ssl_trusted_certificate", true),
+    ("ssl_password_file", true),
+    ("ssl_dhparam", true),
+    ("ssl_crl", true),
+    ("proxy_ssl_certificate", true),
+    ("proxy_ssl_certificate_key", true),
+    ("proxy_ssl_trusted_certificate", true),
+    ("proxy_cache_path", false),
+    ("fastcgi_cache_path", false),
+    ("uwsgi_cache_path", false),
+    ("scgi_cache_path", false),
+    ("load_module", false),
+];
+
+/// Paths that directives name, wherever they stand.
 #[derive(Debug, Default)]
-struct Values {
-    list: Vec<String>,
-    more: bool,
-}
+pub(super) struct Paths(BTreeMap<&'static str, Values>);
 
-/// A list of settings is for the eye; who wants all of it reads the files.
-const MOST_VALUES: usize = 100;
-
-impl Values {
-    fn add(&mut self, value: &[u8]) {
-        let value = Escaped(value).to_string();
-        if self.list.contains(&value) {
-        } else if self.list.len() < MOST_VALUES {
-            self.list.push(value);
-        } else {
-            self.more = true;
-        }
-    }
-
-    /// The first values of all directives of this name within a block.
-    fn look(&mut self, block: &[Statement], name: &str) {
+impl Paths {
+    pub(super) fn look(&mut self, block: &[Statement], base: &Path, prefix: Option<&Path>) {
         for statement in block {
-            if statement.is(name)
-                && let Some(value) = statement.argument(0)
-            {
-                self.add(value);
+            self.look(&statement.block, base, prefix);
+            let Some((name, by_main)) = PATHS.iter().find(|(name, _)| statement.is(name)) else { continue };
+            let Some(path) = statement.argument(0) else { continue };
+            // Keys can lie in variables, in devices, or in the text itself.
+            let elsewhere = [&b"data:"[..], b"engine:", b"store:", b"$"];
+            let directory = if *by_main { Some(base) } else { prefix };
+            let values = self.0.entry(name).or_default();
+            match directory {
+                Some(directory) if !elsewhere.iter().any(|start| path.starts_with(start)) => {
+                    values.add(below(directory, path).as_os_str().as_bytes());
+                }
+                _ => values.add(path),
             }
-            self.look(&statement.block, name);
         }
     }
 
-    fn finish(mut self, name: &str, configuration: &mut Configuration) {
-        if self.more {
-            self.list.push("...".to_owned());
-        }
-        if !self.list.is_empty() {
-            configuration.settings.insert(name.to_owned(), self.list.join(" "));
+    pub(super) fn finish(self, configuration: &mut Configuration) {
+        for (name, values) in self.0 {
+            values.finish(name, configuration);
         }
     }
 }
 
 impl Servers {
     pub(super) fn new(user: u32) -> Self {
-        Self {
-            listeners: Listeners::default(),
-            user,
-            names: Values::default(),
-            roots: Values::default(),
-            certificates: Values::default(),
-            passwords: Values::default(),
-            noted: 0,
-        }
+        Self { listeners: Listeners::default(), user, names: Values::default(), noted: 0 }
     }
 
     /// The servers of a block `http`.
     pub(super) fn http(&mut self, http: &[Statement], configuration: &mut Configuration) {
-        self.roots.look(http, "root");
-        self.certificates.look(http, "ssl_certificate");
-        self.passwords.look(http, "auth_basic_user_file");
         upstreams(http, configuration);
         let always = speaks_tls(http);
         for server in named(http, "server") {
@@ -112,7 +112,6 @@ impl Servers {
 
     /// The servers of another block.
     pub(super) fn others(&mut self, block: &[Statement], configuration: &mut Configuration) {
-        self.certificates.look(block, "ssl_certificate");
         upstreams(block, configuration);
         let always = speaks_tls(block);
         for server in named(block, "server") {
@@ -150,9 +149,6 @@ impl Servers {
             configuration.access.tls = Some(all);
         }
         self.names.finish("server_name", configuration);
-        self.roots.finish("root", configuration);
-        self.certificates.finish("ssl_certificate", configuration);
-        self.passwords.finish("auth_basic_user_file", configuration);
     }
 }
 
