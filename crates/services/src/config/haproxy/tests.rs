@@ -157,7 +157,7 @@ fn conditions_and_variables() {
         listen x
         .if defined(A) && !defined(C)
             bind \":$A\"
-        .elif \"quote not closed
+        .elif 1
             bind :1
         .else
             bind :2

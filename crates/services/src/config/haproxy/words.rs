@@ -241,10 +241,8 @@ mod tests {
             (r#"k"it's"'q"'"#, &["kit'sq\""]),
             (r"a\x41\x42 \n \", &["aAB", "\n", "\\"]),
         ] {
-            assert_eq!(
-                words(line).as_deref(),
-                Ok(expected.iter().map(|w| (*w).to_owned()).collect()).as_deref()
-            );
+            let expected: Vec<String> = expected.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(words(line), Ok(expected), "{line}");
         }
         for wrong in ["\"a", "'a", "\"${A\"", "\"$\"", "\"$1\"", r"\x4", r"\xzz"] {
             assert!(words(wrong).is_err(), "{wrong}");
