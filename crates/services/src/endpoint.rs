@@ -14,8 +14,14 @@ use crate::service::{Endpoint, EndpointAddress};
 pub(crate) fn of(listeners: &[&Listener], configuration: &Configuration, ports: &[u16]) -> Vec<Endpoint> {
     let mut endpoints: Vec<(Rank, Endpoint)> = Vec::new();
     for listener in listeners {
-        let Some(address) = address(listener) else { continue };
+        let Some(mut address) = address(listener) else { continue };
         let configured = configuration.listens.iter().find(|listen| means(listen, listener));
+        // The kernel knows a socket by the name that it was bound to, also after it was renamed.
+        if let (EndpointAddress::Unix(bound), Some(ListenAddress::Unix(path))) =
+            (&mut address, configured.map(|listen| &listen.address))
+        {
+            bound.clone_from(path);
+        }
         let purpose = configured.map_or(Purpose::Service, |listen| listen.purpose);
         let tls = configured.and_then(|listen| listen.tls);
         let endpoint = Endpoint { address, purpose, tls, listening: true };
@@ -66,11 +72,18 @@ fn means(listen: &Listen, listener: &Listener) -> bool {
         }
         (ListenAddress::Name(_, port), Local::Inet(_, bound_port)) => port == bound_port,
         (ListenAddress::Unix(path), Local::Path(bound)) => {
-            path.as_os_str().as_encoded_bytes() == bound.as_slice()
+            let path = path.as_os_str().as_encoded_bytes();
+            path == bound.as_slice() || is_before_renaming(bound, path)
         }
         (ListenAddress::Abstract(name), Local::Abstract(bound)) => name == bound,
         _ => false,
     }
+}
+
+/// Whether a socket was bound to a name that HAProxy gives it at first: the path, its pid, and `.tmp`.
+fn is_before_renaming(bound: &[u8], path: &[u8]) -> bool {
+    let pid = bound.strip_prefix(path).and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(b".tmp"));
+    pid.is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit))
 }
 
 fn alike(configured: IpAddr, bound: IpAddr) -> bool {

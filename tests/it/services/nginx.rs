@@ -3,16 +3,14 @@
 mod bad;
 mod cases;
 
-use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 
-use portolan::configuration::ListenAddress;
-use portolan::{Inventory, Local, Service};
+use portolan::Service;
 use portolan_world::World;
 use portolan_world::need::Need;
 use portolan_world::require;
 
-use super::{chart, running, services_of, services_when};
+use super::{chart, running, same_listeners, services_of, services_when};
 use crate::inside::Inside;
 
 #[test]
@@ -108,28 +106,4 @@ fn same_files(inside: &Inside, service: &Service, arguments: &str) {
         let found = &output.stdout[*start..];
         assert!(found.starts_with(&expected), "{file:?} is {}", String::from_utf8_lossy(&found[..80]));
     }
-}
-
-/// What the kernel says that its processes listen on is what the configuration says.
-#[track_caller]
-fn same_listeners(service: &Service, chart: &Inventory) {
-    let owned = |pid: i32| service.processes.contains(&pid);
-    let listeners = chart.listeners.iter().filter(|l| l.owner.is_some_and(|owner| owned(owner.pid)));
-    let bound: BTreeSet<String> = listeners
-        .map(|listener| match &listener.local {
-            Local::Inet(address, port) => std::net::SocketAddr::new(*address, *port).to_string(),
-            Local::Path(path) => format!("unix:{}", String::from_utf8_lossy(path)),
-            other => format!("{other:?}"),
-        })
-        .collect();
-    let configured: BTreeSet<String> = service
-        .configuration
-        .listens
-        .iter()
-        .map(|listen| match &listen.address {
-            ListenAddress::Name(name, port) if name == "localhost" => format!("127.0.0.1:{port}"),
-            address => address.to_string(),
-        })
-        .collect();
-    assert_eq!(configured, bound, "{:?}", service.configuration.files.first());
 }

@@ -122,13 +122,14 @@ fn global(reading: &Reading<'_>, command: &Command, configuration: &mut Configur
         "nbproc",
         "node",
         "localpeer",
+        "description",
         "pidfile",
     ];
     let globals: Vec<&Section> =
         reading.sections.iter().filter(|section| section.kind == b"global").collect();
     let lines = || globals.iter().flat_map(|section| &section.lines);
     let prefix =
-        lines().filter(|line| line.is(&["unix-bind"])).filter_map(|line| line.after("prefix")).last();
+        lines().filter(|line| line.is(&["unix-bind"])).filter_map(|line| line.after("prefix")).next_back();
     let prefix = prefix.unwrap_or(&[]).to_vec();
     for line in lines() {
         if let Some(name) = TOLD.iter().find(|name| line.is(&[name])) {

@@ -116,7 +116,7 @@ fn read(
             b"server-template" if proper => proxy.servers.push(reading.variables.expand(line.word(3))),
             b"redirect" | b"dispatch" => proxy.serves |= proper,
             b"http-request" => {
-                proxy.serves |= proper && [&b"redirect"[..], b"return"].contains(&line.word(1))
+                proxy.serves |= proper && [&b"redirect"[..], b"return"].contains(&line.word(1));
             }
             b"log-format" => formats.add(line.word(1)),
             b"option" if [&b"httplog"[..], b"tcplog", b"httpslog"].contains(&line.word(1)) => {

@@ -250,10 +250,8 @@ fn branch(
 fn environment(variables: &mut Variables<'_>, words: &[Vec<u8>]) {
     match words {
         [first, name, value, ..] if first == b"setenv" => variables.set(name, value),
-        [first, name, value, ..] if first == b"presetenv" => {
-            if variables.get(name).is_none() {
-                variables.set(name, value);
-            }
+        [first, name, value, ..] if first == b"presetenv" && variables.get(name).is_none() => {
+            variables.set(name, value);
         }
         [first, names @ ..] if first == b"unsetenv" => names.iter().for_each(|name| variables.unset(name)),
         [first, names @ ..] if first == b"resetenv" => variables.keep(names),

@@ -180,7 +180,7 @@ fn conditions_and_variables() {
     let expected = [81, 83, 84, 85, 86].map(|port| format!("service 0.0.0.0:{port}"));
     assert_eq!(listens(&read), expected);
     let of = faults(&read);
-    assert!(of.iter().any(|fault| fault.contains("haproxy.cfg:20: whether this condition holds")), "{of:?}");
+    assert!(of.iter().any(|fault| fault.contains("haproxy.cfg:21: whether this condition holds")), "{of:?}");
 }
 
 #[test]
