@@ -330,3 +330,113 @@ fn tricky_configurations_are_read_as_the_server_reads_them() {
         agree(case.name, &service, &inside, &own);
     }
 }
+
+#[test]
+fn debians_own_configuration() {
+    require!(Need::Root, Need::Overlay, Need::Program("apache2"));
+    let script = "mkdir -p /run/apache2 /var/log/apache2\n. /etc/apache2/envvars\nexec apache2 -D FOREGROUND";
+    let inside = Inside::start(&World::new("apache").command(["sh", "-ec", script]));
+    let service = apache_of(&inside);
+    let configuration = &service.configuration;
+    let server = ". /etc/apache2/envvars; apache2";
+    assert_eq!(paths(&service), includes(&inside, server), "{configuration:#?}");
+    assert_eq!(configuration.files[0].path, Path::new("/etc/apache2/apache2.conf"));
+    assert!(configuration.faults.is_empty(), "{:#?}", configuration.faults);
+    let log = |path: &str| configuration.logs.iter().find(|log| log.path == Path::new(path));
+    assert!(log("/var/log/apache2/error.log").is_some(), "{configuration:#?}");
+    let access = log("/var/log/apache2/access.log").and_then(|log| log.format.clone()).unwrap();
+    assert_eq!(access.name, "combined");
+    assert!(access.text.unwrap().contains("%{User-Agent}i"));
+    assert_eq!(
+        log("/var/log/apache2/other_vhosts_access.log").unwrap().format.as_ref().unwrap().name,
+        "vhost_combined"
+    );
+    let page = configuration.status.iter().find(|page| page.kind == "server-status").unwrap();
+    assert_eq!((page.path.as_str(), page.restricted, page.tls), ("/server-status?auto", true, false));
+    let dumped = dumped(&inside, server);
+    let setting = |name: &str| configuration.settings.get(name).map(String::as_str);
+    assert_eq!(setting("ServerRoot"), dumped.setting("ServerRoot"));
+    assert_eq!(setting("PidFile"), dumped.setting("PidFile"));
+    assert_eq!(setting("VirtualHost *:80"), Some("/etc/apache2/sites-enabled/000-default.conf:1"));
+    // Without the script's variables they are read where the script has them from.
+    let plain = inside
+        .shell("env -i PATH=$PATH APACHE_RUN_DIR=/run/apache2 sh -c '. /etc/apache2/envvars; apache2 -S'");
+    assert!(plain.contains("/var/log/apache2/error.log"));
+}
+
+#[test]
+fn tls_status_and_balancer_pages() {
+    require!(Need::Root, Need::Overlay, Need::Program("apache2"), Need::Program("openssl"));
+    let modules = "/usr/lib/apache2/modules";
+    let load: String = [
+        "mpm_event",
+        "authz_core",
+        "authz_host",
+        "status",
+        "info",
+        "ssl",
+        "socache_shmcb",
+        "proxy",
+        "proxy_http",
+        "proxy_balancer",
+        "lbmethod_byrequests",
+        "slotmem_shm",
+        "alias",
+    ]
+    .iter()
+    .map(|name| format!("LoadModule {name}_module {modules}/mod_{name}.so\n"))
+    .collect();
+    let main = format!(
+        "ServerRoot /srv/httpd\nPidFile /run/t.pid\nServerName main.test\nDefaultRuntimeDir /run\n{load}\
+         Listen 127.0.0.1:8101\nListen 127.0.0.1:8443 https\nListen 127.0.0.1:8444\nListen 127.0.0.1:8445 https\n\
+         SSLCertificateFile /srv/httpd/cert\nSSLCertificateKeyFile /srv/httpd/key\n\
+         <Location /state>\nSetHandler server-status\n<RequireAny>\nRequire local\nRequire ip 10.0.0.0/8\n</RequireAny>\n</Location>\n\
+         <Location \"/open\">\nSetHandler server-info\nRequire all granted\n</Location>\n\
+         <Location />\nRequire ip 127.0.0.1\n</Location>\n\
+         <VirtualHost *:8443>\nServerName tls.test:8443\n<Location /balance>\nSetHandler balancer-manager\n</Location>\n</VirtualHost>\n\
+         <VirtualHost *:8444>\nServerName on.test\nSSLEngine on\n</VirtualHost>\n\
+         <VirtualHost *:8445>\nServerName off.test\nSSLEngine off\n</VirtualHost>\n",
+    );
+    let script = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=t -keyout key -out cert 2>/dev/null\n\
+                  exec apache2 -f /srv/httpd/httpd.conf -DFOREGROUND";
+    let world = World::new("apache")
+        .command(["sh", "-ec", script])
+        .workdir("/srv/httpd")
+        .directory("/srv/httpd/logs")
+        .file("/srv/httpd/httpd.conf", main);
+    let inside = Inside::start(&world);
+    let service = apache_of(&inside);
+    let configuration = &service.configuration;
+    assert!(configuration.faults.is_empty(), "{:#?}", configuration.faults);
+    let mut tls: Vec<(u16, Option<bool>)> =
+        service.endpoints.iter().map(|e| (e.address.tcp().unwrap().port(), e.tls)).collect();
+    tls.sort();
+    assert_eq!(tls, [(8101, Some(false)), (8443, Some(true)), (8444, Some(true)), (8445, Some(false))]);
+    // What is charted as TLS answers a handshake, and nothing else does.
+    for (port, tls) in tls {
+        let ask = format!(
+            "openssl s_client -connect 127.0.0.1:{port} </dev/null 2>/dev/null | grep -c BEGIN || true"
+        );
+        assert_eq!(inside.shell(&ask) == "1", tls == Some(true), "{port}");
+    }
+    let pages: Vec<(&str, String, bool, Option<&str>)> = configuration
+        .status
+        .iter()
+        .filter(|page| {
+            page.listen.to_string().ends_with(":8443") || page.listen.to_string().ends_with(":8101")
+        })
+        .map(|page| {
+            (page.kind, format!("{} {}", page.listen, page.path), page.restricted, page.host.as_deref())
+        })
+        .collect();
+    assert_eq!(
+        pages,
+        [
+            ("server-status", "127.0.0.1:8101 /state?auto".to_owned(), true, None),
+            ("server-status", "127.0.0.1:8443 /state?auto".to_owned(), true, None),
+            ("server-info", "127.0.0.1:8101 /open".to_owned(), false, None),
+            ("server-info", "127.0.0.1:8443 /open".to_owned(), false, None),
+            ("balancer-manager", "127.0.0.1:8443 /balance".to_owned(), true, Some("tls.test")),
+        ]
+    );
+}

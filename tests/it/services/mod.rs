@@ -10,6 +10,7 @@ mod postgresql;
 mod recognition;
 mod redis;
 mod version;
+mod php_fpm;
 
 use std::collections::BTreeSet;
 

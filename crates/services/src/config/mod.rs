@@ -12,6 +12,7 @@ pub(crate) mod includes;
 pub(crate) mod java;
 mod memcached;
 mod mosquitto;
+mod mysql;
 mod nginx;
 mod pgbouncer;
 mod php_fpm;
@@ -70,6 +71,8 @@ const READERS: &[Reader] = &[
     redis::READER,
     zookeeper::READER,
 ];
+const READERS: &[Reader] =
+    &[apache::READER, mysql::READER, nginx::READER, php_fpm::READER, postgresql::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {
