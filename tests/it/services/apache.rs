@@ -21,7 +21,7 @@ struct Case {
 }
 
 /// What every main file begins with.
-const HEAD: &str = "ServerRoot /srv/httpd\nPidFile /run/test-httpd.pid\nServerName main.test\n\
+const HEAD: &str = "ServerRoot /srv/httpd\nUser www-data\nGroup www-data\nPidFile /run/test-httpd.pid\nServerName main.test\n\
     LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so\n\
     LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so\n\
     LoadModule macro_module /usr/lib/apache2/modules/mod_macro.so\n";
@@ -387,7 +387,7 @@ fn tls_status_and_balancer_pages() {
     .map(|name| format!("LoadModule {name}_module {modules}/mod_{name}.so\n"))
     .collect();
     let main = format!(
-        "ServerRoot /srv/httpd\nPidFile /run/t.pid\nServerName main.test\nDefaultRuntimeDir /run\n{load}\
+        "ServerRoot /srv/httpd\nUser www-data\nGroup www-data\nErrorLog /dev/stderr\nPidFile /run/t.pid\nServerName main.test\nDefaultRuntimeDir /run\n{load}\
          Listen 127.0.0.1:8101\nListen 127.0.0.1:8443 https\nListen 127.0.0.1:8444\nListen 127.0.0.1:8445 https\n\
          SSLCertificateFile /srv/httpd/cert\nSSLCertificateKeyFile /srv/httpd/key\n\
          <Location /state>\nSetHandler server-status\n<RequireAny>\nRequire local\nRequire ip 10.0.0.0/8\n</RequireAny>\n</Location>\n\
@@ -397,7 +397,7 @@ fn tls_status_and_balancer_pages() {
          <VirtualHost *:8444>\nServerName on.test\nSSLEngine on\n</VirtualHost>\n\
          <VirtualHost *:8445>\nServerName off.test\nSSLEngine off\n</VirtualHost>\n",
     );
-    let script = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=t -keyout key -out cert 2>/dev/null\n\
+    let script = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=t -keyout key -out cert\n\
                   exec apache2 -f /srv/httpd/httpd.conf -DFOREGROUND";
     let world = World::new("apache")
         .command(["sh", "-ec", script])

@@ -4,6 +4,7 @@ mod apache;
 mod haproxy;
 mod memcached;
 mod mosquitto;
+mod mysql;
 mod nginx;
 mod pgbouncer;
 mod postgresql;

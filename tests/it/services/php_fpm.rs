@@ -44,10 +44,10 @@ fn debians_own_configuration() {
 #[test]
 fn pools_with_prefixes_variables_and_statuses() {
     require!(Need::Root, Need::Overlay, Need::Program("php-fpm8.2"));
-    let main = "[global]\nerror_log = log/main.log\npid = run/fpm.pid\ninclude=pools/*.conf\n";
-    let one = "; a comment\n[one]\nuser = www-data\nlisten = 127.0.0.1:9001\npm = static\npm.max_children = 1\n\
+    let main = "[global]\nerror_log = /srv/fpm/log/main.log\npid = /srv/fpm/run/fpm.pid\ninclude=/srv/fpm/pools/*.conf\n";
+    let one = "; a comment\n[one]\nprefix = /srv/fpm\nuser = www-data\nlisten = 127.0.0.1:9001\npm = static\npm.max_children = 1\n\
                pm.status_path = /state\npm.status_listen = 127.0.0.1:9002\nping.path = \"/ping\"\n\
-               access.log = \"log/$pool-${SITE}.log\"\naccess.format = \"%R %{REMOTE_USER}e \\\"%m\\\"\"\n\
+               access.log = \"log/$pool-site.log\"\naccess.format = \"%R %{REMOTE_USER}e \\\"%m\\\"\"\n\
                slowlog = log/$pool.slow ; slow ones\nrequest_slowlog_timeout = 3\n";
     let two = "[two]\nprefix = /srv/$pool\nuser = www-data\nlisten = run/$pool.sock\npm = ondemand\npm.max_children = 2\n\
                access.log = /srv/two/a.log\nphp_admin_value[error_log] = /srv/two/php.log\n";
@@ -59,9 +59,8 @@ fn pools_with_prefixes_variables_and_statuses() {
         .directory("/srv/fpm/log")
         .directory("/srv/fpm/run")
         .directory("/srv/two/run")
-        .env("SITE", "site")
         .workdir("/srv/fpm")
-        .command(["php-fpm8.2", "-F", "-p", "/srv/fpm", "-y", "main.conf"]);
+        .command(["php-fpm8.2", "-F", "-y", "main.conf"]);
     let inside = Inside::start(&world);
     let service = fpm_of(&inside);
     let configuration = &service.configuration;
@@ -71,7 +70,7 @@ fn pools_with_prefixes_variables_and_statuses() {
         paths,
         ["/srv/fpm/main.conf", "/srv/fpm/pools/1.conf", "/srv/fpm/pools/2.conf"].map(Path::new)
     );
-    let text = inside.shell("cd /srv/fpm && SITE=site php-fpm8.2 -p /srv/fpm -y main.conf -tt 2>&1");
+    let text = inside.shell("cd /srv/fpm && php-fpm8.2 -y main.conf -tt 2>&1");
     for log in ["access.log", "slowlog", "error_log"] {
         for path in told(&text, log) {
             assert!(

@@ -12,6 +12,7 @@ pub(crate) mod includes;
 pub(crate) mod java;
 mod memcached;
 mod mosquitto;
+mod mongodb;
 mod mysql;
 mod nginx;
 mod pgbouncer;
@@ -72,7 +73,7 @@ const READERS: &[Reader] = &[
     zookeeper::READER,
 ];
 const READERS: &[Reader] =
-    &[apache::READER, mysql::READER, nginx::READER, php_fpm::READER, postgresql::READER];
+    &[apache::READER, mongodb::READER, mysql::READER, nginx::READER, php_fpm::READER, postgresql::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {

@@ -100,10 +100,10 @@ impl Start {
             None => built.join("var"),
         };
         let title = launch.arguments.first().and_then(|title| title.strip_prefix(TITLE));
-        let title = title.and_then(|title| title.strip_suffix(b")")).filter(|path| path.starts_with(b"/"));
+        let title = title.and_then(|title| title.strip_suffix(b")"));
         let (files, by) = match (file, title) {
             (Some(file), _) => (vec![here.join(path_of(file))], "argument -y"),
-            (None, Some(path)) => (vec![path_of(path)], "process title"),
+            (None, Some(path)) => (vec![here.join(path_of(path))], "process title"),
             (None, None) => (usual(launch, &built, prefix.as_deref()), "compiled-in default"),
         };
         Self { files, by, prefix: prefix.unwrap_or(built), state }
@@ -177,7 +177,11 @@ impl Files<'_> {
             };
             let (key, value) = line.split_at_checked(equals).unwrap_or((line, b""));
             let key = key.trim_ascii();
-            let value = self.value(value.strip_prefix(b"=").unwrap_or(value));
+            let Some(value) = self.value(value.strip_prefix(b"=").unwrap_or(value)) else {
+                let message = "a variable is not known, which the service had when it started";
+                self.reading.fault(place, message);
+                continue;
+            };
             if key == b"include" {
                 let pattern = self.start.path(None, &value);
                 for (path, text) in self.reading.matches(&pattern, "included", place) {
@@ -205,8 +209,9 @@ impl Files<'_> {
         };
     }
 
-    /// A value without quotes, comment and variables.
-    fn value(&self, text: &[u8]) -> Vec<u8> {
+    /// A value without quotes, comment and variables. None where one of them is not known: the service overwrites them
+    /// with its title.
+    fn value(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut value = Vec::new();
         let mut left = text.trim_ascii();
         let quote = left.first().copied().filter(|b| matches!(b, b'"' | b'\''));
@@ -216,7 +221,7 @@ impl Files<'_> {
         while let Some((first, rest)) = left.split_first() {
             left = rest;
             match (*first, quote) {
-                (byte, Some(quote)) if byte == quote => return value,
+                (byte, Some(quote)) if byte == quote => return Some(value),
                 (b'\\', Some(b'"')) if matches!(left.first(), Some(b'"' | b'\\')) => {
                     value.extend(left.first());
                     left = left.get(1..).unwrap_or(&[]);
@@ -226,13 +231,13 @@ impl Files<'_> {
                     let end = left.iter().position(|b| *b == b'}').unwrap_or(left.len());
                     let name = std::str::from_utf8(left.get(1..end).unwrap_or(&[])).unwrap_or("");
                     let known = if value.len() < LONGEST { self.reading.launch.variable(name) } else { None };
-                    value.extend_from_slice(known.unwrap_or(b""));
+                    value.extend_from_slice(known?);
                     left = left.get(end.saturating_add(1)..).unwrap_or(&[]);
                 }
                 (byte, _) => value.push(byte),
             }
         }
-        value.trim_ascii_end().to_vec()
+        Some(value.trim_ascii_end().to_vec())
     }
 
     fn finish(&mut self) {
@@ -423,8 +428,10 @@ mod tests {
 
     #[test]
     fn circles_and_nonsense_end() {
-        let mut memory =
-            Memory::of(&[("/etc/php-fpm.conf", "include=/etc/php-fpm.conf\n[\n=\n\0\n[]\nx=${\n")]);
+        let mut memory = Memory::of(&[(
+            "/etc/php-fpm.conf",
+            "include=/etc/php-fpm.conf\n[\n=\n\0\n[]\nx=${\n[www]\nlisten=${NO}\n",
+        )]);
         let found = read(&Launch::test("/usr/sbin/php-fpm", &["php-fpm"], &[]), &mut memory);
         assert!(!found.faults.is_empty());
         let found = read(&Launch::test("/usr/sbin/php-fpm", &["php-fpm"], &[]), &mut Memory::default());
