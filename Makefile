@@ -12,7 +12,8 @@ DEMO_PACKAGES := redis-server nginx-light postgresql
 TEST_PACKAGES := $(DEMO_PACKAGES) \
   bubblewrap busybox-static containerd crun curl dbus docker.io lxc podman runc systemd-container iproute2 util-linux \
   python3 libcap2-bin haproxy libnginx-mod-stream libnginx-mod-http-lua openssl memcached mosquitto dnsmasq-base slapd \
-  beanstalkd stunnel4 tinyproxy-bin lighttpd unbound vsftpd openssh-server gunicorn supervisor postfix
+  beanstalkd stunnel4 tinyproxy-bin lighttpd unbound vsftpd openssh-server gunicorn supervisor postfix \
+  apache2 php-fpm mariadb-server
 
 # What the suite of clients starts, besides.
 CLIENT_PACKAGES := $(DEMO_PACKAGES) busybox-static docker.io lxc iproute2 util-linux openssl mariadb-server memcached \

@@ -365,6 +365,43 @@ fn debians_own_configuration() {
 }
 
 #[test]
+fn debians_modules_and_sites() {
+    require!(Need::Root, Need::Overlay, Need::Program("apache2"), Need::Program("openssl"));
+    let script = "mkdir -p /run/apache2 /var/log/apache2 /etc/ssl/private\n\
+        openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=t -out /etc/ssl/certs/ssl-cert-snakeoil.pem \
+        -keyout /etc/ssl/private/ssl-cert-snakeoil.key\n\
+        a2enmod -q ssl rewrite headers proxy_http proxy_fcgi proxy_balancer lbmethod_byrequests info macro userdir \
+        expires dav_fs http2 remoteip include cgid authz_groupfile unique_id vhost_alias substitute\n\
+        a2enconf -q php8.2-fpm\na2ensite -q default-ssl\n\
+        . /etc/apache2/envvars\nexec apache2 -k start -D FOREGROUND";
+    let inside = Inside::start(&World::new("apache").command(["sh", "-ec", script]));
+    let service = apache_of(&inside);
+    let configuration = &service.configuration;
+    let server = ". /etc/apache2/envvars; apache2";
+    assert_eq!(paths(&service), includes(&inside, server), "{configuration:#?}");
+    assert!(configuration.faults.is_empty(), "{:#?}", configuration.faults);
+    let dumped = dumped(&inside, server);
+    assert_eq!(dumped.hosts.len(), 2);
+    for place in &dumped.hosts {
+        assert!(
+            configuration.settings.values().any(|known| known == place),
+            "{place} in {:#?}",
+            configuration.settings
+        );
+    }
+    let mut tls: Vec<_> =
+        service.endpoints.iter().map(|e| (e.address.tcp().unwrap().port(), e.tls)).collect();
+    tls.sort();
+    assert_eq!(tls, [(80, Some(false)), (443, Some(true))]);
+    for kind in ["server-status", "server-info"] {
+        assert!(
+            configuration.status.iter().any(|page| page.kind == kind && page.restricted && page.tls),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
 fn tls_status_and_balancer_pages() {
     require!(Need::Root, Need::Overlay, Need::Program("apache2"), Need::Program("openssl"));
     let modules = "/usr/lib/apache2/modules";
@@ -393,9 +430,9 @@ fn tls_status_and_balancer_pages() {
          <Location /state>\nSetHandler server-status\n<RequireAny>\nRequire local\nRequire ip 10.0.0.0/8\n</RequireAny>\n</Location>\n\
          <Location \"/open\">\nSetHandler server-info\nRequire all granted\n</Location>\n\
          <Location />\nRequire ip 127.0.0.1\n</Location>\n\
-         <VirtualHost *:8443>\nServerName tls.test:8443\n<Location /balance>\nSetHandler balancer-manager\n</Location>\n</VirtualHost>\n\
+         <VirtualHost *:8443>\nServerName tls.test:8443\nSSLEngine on\n<Location /balance>\nSetHandler balancer-manager\n</Location>\n</VirtualHost>\n\
          <VirtualHost *:8444>\nServerName on.test\nSSLEngine on\n</VirtualHost>\n\
-         <VirtualHost *:8445>\nServerName off.test\nSSLEngine off\n</VirtualHost>\n",
+         <VirtualHost *:8445>\nServerName off.test\n</VirtualHost>\n",
     );
     let script = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=t -keyout key -out cert\n\
                   exec apache2 -f /srv/httpd/httpd.conf -DFOREGROUND";

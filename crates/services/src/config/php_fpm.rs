@@ -86,7 +86,7 @@ impl Start {
         {
             match argument {
                 Argument::Short(b'y', value) | Argument::Long(b"fpm-config", Some(value)) => {
-                    file = Some(value)
+                    file = Some(value);
                 }
                 Argument::Short(b'p', value) | Argument::Long(b"prefix", Some(value)) => prefix = Some(value),
                 _ => {}

@@ -31,7 +31,6 @@ const MOST_HOSTS_SHOWN: usize = 500;
 /// A `Listen` that was understood.
 struct Bound {
     address: ListenAddress,
-    https: bool,
     tls: Option<bool>,
 }
 
@@ -63,8 +62,7 @@ pub(super) fn of(mut walked: Walked) -> Configuration {
     for listen in &mut bound {
         let served =
             told.hosts.iter().zip(&hosts).filter(|(_, addresses)| serves(addresses, &listen.address));
-        listen.tls =
-            if has_tls { tls(&told.main, served.map(|(host, _)| host), listen.https) } else { Some(false) };
+        listen.tls = Some(has_tls && tls(&told.main, served.map(|(host, _)| host)));
         configuration.add_listen(listen.address.clone(), listen.tls, Purpose::Service);
     }
     pages(&mut configuration, modules, &told.main, None, &bound.iter().collect::<Vec<_>>());
@@ -82,11 +80,8 @@ pub(super) fn of(mut walked: Walked) -> Configuration {
 
 /// `Listen [address:]port [protocol]`.
 fn bind(listens: &Listens) -> Option<Bound> {
-    let mut words = listens.words.iter();
-    let (host, port) = host_and_port(words.next()?);
+    let (host, port) = host_and_port(listens.words.first()?);
     let port: u16 = std::str::from_utf8(port?).ok()?.parse().ok().filter(|port| *port > 0)?;
-    let protocol = words.find(|word| !word.contains(&b'='));
-    let https = protocol.map_or(port == 443, |protocol| protocol.eq_ignore_ascii_case(b"https"));
     let address = match host {
         None | Some(b"*") => ListenAddress::Inet(None, port),
         Some(host) => match ip(host) {
@@ -94,7 +89,7 @@ fn bind(listens: &Listens) -> Option<Bound> {
             None => ListenAddress::Name(std::str::from_utf8(host).ok()?.to_owned(), port),
         },
     };
-    Some(Bound { address, https, tls: None })
+    Some(Bound { address, tls: None })
 }
 
 /// The part before the last colon, without brackets, and the one after it. A number alone is a port.
@@ -153,17 +148,15 @@ fn serves(addresses: &[HostAddress], listen: &ListenAddress) -> bool {
     })
 }
 
-/// Whether TLS is spoken. A host that says nothing does as the main server does, or as the protocol of the port.
-fn tls<'a>(main: &Server, hosts: impl Iterator<Item = &'a Server>, https: bool) -> Option<bool> {
-    let mut of_hosts = None;
+/// Whether TLS is spoken, by any host that serves there; one that says nothing does as the main server does. The protocol
+/// that a `Listen` names switches nothing on.
+fn tls<'a>(main: &Server, hosts: impl Iterator<Item = &'a Server>) -> bool {
+    let on = |tls: Option<Tls>| tls.or(main.tls) == Some(Tls::On);
+    let mut any = None;
     for host in hosts {
-        let on = host.tls.or(main.tls).map_or(https, |tls| tls == Tls::On);
-        of_hosts = Some(on || of_hosts == Some(true));
+        any = Some(on(host.tls) || any == Some(true));
     }
-    of_hosts.or_else(|| match main.tls {
-        Some(tls) => Some(tls == Tls::On),
-        None => (!https).then_some(false),
-    })
+    any.unwrap_or_else(|| on(None))
 }
 
 /// The pages of a server, at each of its listeners.

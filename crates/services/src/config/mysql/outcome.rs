@@ -229,9 +229,16 @@ pub(super) fn credentials(reading: &mut Reading<'_>, files: &[Told]) {
     }
 }
 
+/// What a group of clients says of its account.
+#[derive(Default)]
+struct Account<'a> {
+    user: Option<&'a [u8]>,
+    password: Option<&'a [u8]>,
+}
+
 /// The passwords of clients' groups, each group of a file with its user.
 fn clients(reading: &mut Reading<'_>, files: &[Told]) {
-    let mut groups: BTreeMap<(&Path, &[u8]), (Option<&[u8]>, Option<&[u8]>)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&Path, &[u8]), Account<'_>> = BTreeMap::new();
     for told in files {
         let clients =
             [&b"client"[..], b"client-server", b"client-mariadb", b"mysql", b"mysqladmin", b"mariadb-client"];
@@ -240,12 +247,12 @@ fn clients(reading: &mut Reading<'_>, files: &[Told]) {
         }
         let group = groups.entry((&told.file, &told.group)).or_default();
         match told.name.as_slice() {
-            b"user" => group.0 = told.value.as_deref(),
-            b"password" => group.1 = told.value.as_deref(),
+            b"user" => group.user = told.value.as_deref(),
+            b"password" => group.password = told.value.as_deref(),
             _ => {}
         }
     }
-    for ((file, group), (user, password)) in groups {
+    for ((file, group), Account { user, password }) in groups {
         let Some(password) = password else { continue };
         let known = |user: Option<&[u8]>| {
             reading.found.credentials.iter().any(|known| known.user.as_deref().map(str::as_bytes) == user)
