@@ -329,6 +329,15 @@ impl Source for Inside<'_> {
         Inside::foresee(self, wanted);
     }
 
+    fn links(&mut self, pattern: &Path) -> Vec<PathBuf> {
+        if self.broken.is_some() {
+            return Vec::new();
+        }
+        let matches = self.files.glob(self.process, pattern, &GlobOptions::default().timeout(TIMEOUT));
+        let entries = matches.map(|matches| matches.entries).unwrap_or_default();
+        entries.into_iter().filter(|entry| entry.kind == FileKind::Symlink).map(|entry| entry.path).collect()
+    }
+
     fn glob(&mut self, pattern: &Path) -> Vec<PathBuf> {
         if self.broken.is_some() {
             return Vec::new();

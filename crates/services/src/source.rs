@@ -35,6 +35,11 @@ pub trait Source {
     /// The paths that match a pattern, sorted as bytes; empty when there are none.
     fn glob(&mut self, pattern: &Path) -> Vec<PathBuf>;
 
+    /// Those of the paths that match a pattern which are symbolic links themselves.
+    fn links(&mut self, _pattern: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// What is around texts in a file, which may be larger than what may be read; not all of it counts as read then.
     ///
     /// # Errors

@@ -64,6 +64,20 @@ const CASES: &[Case] = &[
         arguments: "",
     },
     Case {
+        name: "links to directories, which a wildcard does not enter, and links to nothing",
+        files: &[
+            (
+                "httpd.conf",
+                "Listen 127.0.0.1:8101\nIncludeOptional w/l*/*.conf\nInclude w/link/*.conf\nIncludeOptional w/*.conf\nInclude w/link\n",
+            ),
+            ("w/ldir/1.conf", ""),
+            ("w/ok.conf", ""),
+            ("real/2.conf", ""),
+        ],
+        prepare: "ln -s ../real /srv/httpd/w/link; ln -s /nowhere /srv/httpd/w/gone.conf",
+        arguments: "",
+    },
+    Case {
         name: "conditions within conditions",
         files: &[
             (

@@ -75,7 +75,40 @@ pub(super) fn of(mut walked: Walked) -> Configuration {
         logs(&mut configuration, root, host, Some(&told.main));
     }
     settings(&mut configuration, &walked);
+    for (name, members) in &told.balancers {
+        configuration.add_upstream(name, members.iter().map(|url| authority(url)));
+    }
+    for url in &told.handed_on {
+        let address = authority(url);
+        if !address.is_empty() {
+            configuration.add_upstream(&address, [address.clone()]);
+        }
+    }
     configuration
+}
+
+/// Host and port of a URL, with the port that its scheme stands for; of `unix:/path|scheme://host`, the path.
+fn authority(url: &[u8]) -> Vec<u8> {
+    if url.starts_with(b"unix:") {
+        return url.split(|b| *b == b'|').next().unwrap_or(url).to_vec();
+    }
+    let Some(at) = url.windows(3).position(|three| three == b"://") else { return url.to_vec() };
+    let scheme = url.get(..at).unwrap_or(&[]);
+    let rest = url.get(at.saturating_add(3)..).unwrap_or(&[]);
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'$')).unwrap_or(rest.len());
+    let address = rest.get(..end).unwrap_or(rest);
+    let port: &[u8] = match scheme {
+        b"http" | b"ws" | b"h2c" => b":80",
+        b"https" | b"wss" | b"h2" => b":443",
+        b"ajp" => b":8009",
+        b"fcgi" => b":8000",
+        b"scgi" => b":4000",
+        b"uwsgi" => b":3031",
+        _ => b"",
+    };
+    let after =
+        address.iter().rposition(|b| *b == b']').map_or(address, |at| address.get(at..).unwrap_or(address));
+    if address.is_empty() || after.contains(&b':') { address.to_vec() } else { [address, port].concat() }
 }
 
 /// `Listen [address:]port [protocol]`.

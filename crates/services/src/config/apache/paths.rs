@@ -48,6 +48,13 @@ pub(super) fn pattern(path: &Path) -> PathBuf {
     PathBuf::from(std::ffi::OsString::from_vec(pattern))
 }
 
+/// The patterns of the directories on the way, as far as wildcards name them.
+pub(super) fn directories(pattern: &Path) -> Vec<PathBuf> {
+    let above: Vec<&Path> = pattern.ancestors().skip(1).collect();
+    let named = |path: &&&Path| path.file_name().is_some_and(|name| is_pattern(Path::new(name)));
+    above.iter().filter(named).map(|path| path.to_path_buf()).take(8).collect()
+}
+
 /// The pattern of what lies in a directory.
 pub(super) fn within(directory: &Path, names: &str) -> PathBuf {
     let mut pattern = Vec::new();
@@ -89,6 +96,7 @@ mod tests {
         assert!(is_pattern(Path::new("/a/*.conf")) && is_pattern(Path::new("/a[b]")));
         assert!(!is_pattern(Path::new("/a]b[")) && !is_pattern(Path::new("/{a,b}")));
         assert_eq!(pattern(Path::new("/{a}/**/x")), Path::new("/\\{a\\}/*/x"));
+        assert_eq!(directories(Path::new("/a*/b/c?/*.conf")), [Path::new("/a*/b/c?"), Path::new("/a*")]);
         assert_eq!(within(Path::new("/a*"), "*"), Path::new("/a\\*/*"));
         assert!(order(Path::new("/d/z")) < order(Path::new("/d.x/a")));
     }

@@ -61,6 +61,9 @@ pub(super) struct Told {
     /// `Listen`, with its words.
     pub(super) listens: Vec<Listens>,
     pub(super) pid_file: Option<Vec<u8>>,
+    /// Where requests are handed on to: balancers with their members, and URLs that stand where they are used.
+    pub(super) balancers: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+    pub(super) handed_on: Vec<Vec<u8>>,
     pub(super) settings: Vec<(&'static str, Vec<u8>)>,
 }
 
@@ -113,6 +116,8 @@ impl Told {
             hosts: Vec::new(),
             listens: Vec::new(),
             pid_file: None,
+            balancers: BTreeMap::new(),
+            handed_on: Vec::new(),
             settings: Vec::new(),
         }
     }
@@ -183,6 +188,34 @@ impl Told {
                 }
             }
         }
+    }
+
+    /// Takes what says where requests are handed on to.
+    pub(super) fn take_of_proxy(&mut self, name: &[u8], rest: &[u8], balancer: Option<&[u8]>) -> bool {
+        let words = match name {
+            b"balancermember" | b"proxypass" | b"proxypassmatch" | b"sethandler" => words(rest),
+            _ => return false,
+        };
+        let mut urls = words.iter().filter(|word| word.windows(3).any(|three| three == b"://"));
+        if name == b"balancermember" {
+            let Some(first) = urls.next() else { return true };
+            let (balancer, member) = match balancer {
+                Some(balancer) => (balancer, first),
+                None => (first.as_slice(), urls.next().unwrap_or(first)),
+            };
+            let members = self.balancers.entry(balancer.to_vec()).or_default();
+            if members.len() < MOST_ADDRESSES {
+                members.push(member.clone());
+            }
+            return true;
+        }
+        let url = urls.next().filter(|url| !url.starts_with(b"balancer:"));
+        let url = url.map(|url| url.strip_prefix(b"proxy:").unwrap_or(url));
+        if let Some(url) = url.filter(|_| self.handed_on.len() < MOST_HOSTS) {
+            self.handed_on.push(url.to_vec());
+        }
+        // It is a handler as well.
+        name != b"sethandler"
     }
 
     fn take_of_location(&mut self, name: &[u8], rest: &[u8], context: Context) -> bool {

@@ -82,6 +82,22 @@ fn what_is_missing_is_said_where_it_is_asked_for() {
 }
 
 #[test]
+fn requests_are_handed_on() {
+    let found = apache(&[(
+        "/etc/apache2/apache2.conf",
+        "<Proxy balancer://pool>\nBalancerMember http://10.0.0.1:81 route=a\nBalancerMember https://[::1]\n</Proxy>\n\
+         ProxyPass /a balancer://pool/\nProxyPass /b ! \nProxyPassMatch ^/c http://c/$1\n<Location /d>\nProxyPass ajp://d\n</Location>\n\
+         <FilesMatch php>\nSetHandler \"proxy:unix:/run/php.sock|fcgi://localhost\"\n</FilesMatch>\n\
+         <Perl>\n<x> if (1 < 2) { include }\n</Perl>\nListen 1\n",
+    )]);
+    assert_eq!((found.faults.len(), found.listens.len()), (0, 1), "{:?}", found.faults);
+    let told: Vec<_> =
+        found.upstreams.iter().map(|u| format!("{} {}", u.name, u.addresses.join(","))).collect();
+    let pool = "balancer://pool 10.0.0.1:81,[::1]:443";
+    assert_eq!(told, [pool, "c:80 c:80", "d:8009 d:8009", "unix:/run/php.sock unix:/run/php.sock"]);
+}
+
+#[test]
 fn circles_and_bombs_end() {
     let found = apache(&[("/etc/apache2/apache2.conf", "Include apache2.conf\nInclude *.conf\nListen 1\n")]);
     assert_eq!((found.listens.len(), found.faults.len()), (1, 2));

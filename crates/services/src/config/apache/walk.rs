@@ -12,7 +12,7 @@ use portolan_linux::error::{Escaped, FileKind, Limit};
 use super::blocks::Macro;
 use super::line::{Line, Lines, word, words};
 use super::modules::{Holds, Modules, version};
-use super::paths::{is_pattern, order, pattern, relative, within};
+use super::paths::{directories, is_pattern, order, pattern, relative, within};
 use super::server::{Context, Told};
 use super::start::{Begun, Start};
 use super::variables::Variables;
@@ -62,6 +62,8 @@ enum Sort {
     Condition,
     Host(usize),
     Location(usize),
+    /// `<Proxy balancer://name>`.
+    Balancer(Vec<u8>),
     /// Of some requests or files only.
     Narrow,
 }
@@ -203,13 +205,23 @@ impl<'a> Walk<'a> {
         }
         let path = relative(&self.root, argument);
         if is_pattern(&path) {
-            let found = self.matching(&pattern(&path), at);
+            let pattern = pattern(&path);
+            let mut found = self.matching(&pattern, at);
+            // The server enters a directory that a wildcard names only if it is no link.
+            for directories in directories(&pattern) {
+                let links = self.source.links(&directories);
+                found.retain(|(path, _)| {
+                    !path.ancestors().skip(1).any(|above| links.iter().any(|link| link == above))
+                });
+            }
             if found.is_empty() && !optional {
                 let path = Escaped(path.as_os_str().as_bytes());
                 self.fault(ErrorKind::NotFound, at, format_args!("no file matches {path}"));
             }
             for (path, content) in found {
-                self.file(&path, content, "included", at, 0);
+                if !(optional && content.as_ref().is_err_and(Unread::is_missing)) {
+                    self.file(&path, content, "included", at, 0);
+                }
             }
             return;
         }
@@ -320,7 +332,7 @@ impl<'a> Walk<'a> {
             if holds.assumed() {
                 self.open(name, Sort::Condition, at);
             } else {
-                self.skip(feeds, at, None);
+                self.skip(name, feeds, at, None);
             }
             return;
         }
@@ -329,8 +341,15 @@ impl<'a> Walk<'a> {
             b"macro" => {
                 let known = word(&mut rest).to_ascii_lowercase();
                 let mut lines = Vec::new();
-                self.skip(feeds, at, Some(&mut lines));
+                self.skip(name, feeds, at, Some(&mut lines));
                 self.macros.insert(known, Macro::new(rest, lines));
+            }
+            // A program, whose lines are its own.
+            b"perl" => self.skip(name, feeds, at, Some(&mut Vec::new())),
+            b"proxy" => {
+                let name = word(&mut rest);
+                let sort = if name.starts_with(b"balancer:") { Sort::Balancer(name) } else { Sort::Narrow };
+                self.open(b"proxy", sort, at);
             }
             b"virtualhost" => {
                 let place = (at.file.unwrap_or(Path::new("")).to_owned(), at.line);
@@ -392,12 +411,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes over the lines of a section, which are kept for a macro.
-    fn skip(&mut self, feeds: &mut Vec<Feed>, at: At<'_>, mut keep: Option<&mut Vec<Line>>) {
+    fn skip(&mut self, name: &[u8], feeds: &mut Vec<Feed>, at: At<'_>, mut keep: Option<&mut Vec<Line>>) {
         let mut deep = 1_usize;
         while let Some(line) = self.next(feeds, at.file.unwrap_or(Path::new(""))) {
             let first = word(&mut line.text.as_slice()).to_ascii_lowercase();
-            // Within a macro only macros are counted: it may close what it does not open.
-            let counts = keep.is_none() || first.strip_suffix(b">").unwrap_or(&first).ends_with(b"macro");
+            // In what is kept, only sections of its own name are counted: it may close what it does not open.
+            let bare = first.strip_suffix(b">").unwrap_or(&first);
+            let bare = bare.strip_prefix(b"</").or_else(|| bare.strip_prefix(b"<"));
+            let counts = keep.is_none() || bare == Some(name);
             if first.starts_with(b"</") && counts {
                 deep = deep.saturating_sub(1);
             } else if first.starts_with(b"<") && counts {
@@ -418,13 +439,13 @@ impl<'a> Walk<'a> {
     fn context(&self) -> Context {
         let mut context = Context::default();
         for section in &self.sections {
-            match section.sort {
-                Sort::Host(host) => context = Context { host: Some(host), ..Context::default() },
+            match &section.sort {
+                Sort::Host(host) => context = Context { host: Some(*host), ..Context::default() },
                 Sort::Location(location) => {
-                    context.location = Some(location);
+                    context.location = Some(*location);
                     context.narrowed = true;
                 }
-                Sort::Narrow => {
+                Sort::Balancer(_) | Sort::Narrow => {
                     context.location = None;
                     context.narrowed = true;
                 }
@@ -454,6 +475,13 @@ impl<'a> Walk<'a> {
             b"undefmacro" => drop(self.macros.remove(&word(&mut rest).to_ascii_lowercase())),
             b"use" => self.use_macro(rest, at, feeds),
             _ => {
+                let balancer = self.sections.iter().rev().find_map(|section| match &section.sort {
+                    Sort::Balancer(name) => Some(name.as_slice()),
+                    _ => None,
+                });
+                if self.told.take_of_proxy(name, rest, balancer) {
+                    return;
+                }
                 let context = self.context();
                 let place = (at.file.unwrap_or(Path::new("")).to_owned(), at.line);
                 self.told.take(name, rest, context, place);
