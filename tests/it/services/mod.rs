@@ -12,6 +12,9 @@ mod recognition;
 mod redis;
 mod version;
 mod php_fpm;
+mod rabbitmq;
+mod redis;
+mod zookeeper;
 
 use std::collections::BTreeSet;
 

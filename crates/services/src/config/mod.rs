@@ -5,11 +5,13 @@
 //! not understand it leaves out, and says so.
 
 mod apache;
+mod elasticsearch;
 pub(crate) mod generic;
 pub(crate) mod getopt;
 mod haproxy;
 pub(crate) mod includes;
 pub(crate) mod java;
+mod kafka;
 mod memcached;
 mod mosquitto;
 mod mongodb;
@@ -71,6 +73,10 @@ const READERS: &[Reader] = &[
     rabbitmq::READER,
     redis::READER,
     zookeeper::READER,
+    rabbitmq::READER,
+    zookeeper::READER,
+    kafka::READER,
+    elasticsearch::READER,
 ];
 const READERS: &[Reader] =
     &[apache::READER, mongodb::READER, mysql::READER, nginx::READER, php_fpm::READER, postgresql::READER];
