@@ -32,6 +32,11 @@ impl Includes {
         Self { open: Vec::new(), deepest, read: 0 }
     }
 
+    /// How many may be open at once.
+    pub(crate) fn deepest(&self) -> usize {
+        self.deepest
+    }
+
     /// Begins a file; [`leave`](Self::leave) ends it.
     ///
     /// # Errors

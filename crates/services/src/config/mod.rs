@@ -9,6 +9,8 @@ mod elasticsearch;
 pub(crate) mod generic;
 pub(crate) mod getopt;
 mod haproxy;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod includes;
 pub(crate) mod java;
 mod kafka;

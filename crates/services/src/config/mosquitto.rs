@@ -57,7 +57,7 @@ fn options(launch: &Launch) -> (Option<PathBuf>, Vec<u16>) {
                 file = Some(started_in(launch).join(path_of(path)));
             }
             Argument::Short(b'p', port) | Argument::Long(b"port", Some(port)) => {
-                ports.extend(number::<u16>(port))
+                ports.extend(number::<u16>(port));
             }
             _ => {}
         }

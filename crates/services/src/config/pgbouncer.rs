@@ -138,7 +138,7 @@ fn take(reading: &mut Reading<'_>, path: &Path, text: &[u8], state: &mut State) 
         match line {
             [] | [b';' | b'#', ..] => {}
             [b'[', name @ .., b']'] => {
-                state.section = String::from_utf8_lossy(name.trim_ascii()).into_owned()
+                state.section = String::from_utf8_lossy(name.trim_ascii()).into_owned();
             }
             [b'%', directive @ ..] => match directive.strip_prefix(b"include") {
                 // Names begin at the working directory.
@@ -167,33 +167,36 @@ fn take(reading: &mut Reading<'_>, path: &Path, text: &[u8], state: &mut State) 
 
 /// `name = value`; a name may be quoted, `""` within.
 fn key_and_value(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let (mut name, mut rest) = (Vec::new(), line);
-    if let Some(mut quoted) = line.strip_prefix(b"\"") {
-        loop {
-            match quoted {
-                [b'"', b'"', after @ ..] => {
-                    name.push(b'"');
-                    quoted = after;
-                }
-                [b'"', after @ ..] => {
-                    rest = after;
-                    break;
-                }
-                [byte, after @ ..] => {
-                    name.push(*byte);
-                    quoted = after;
-                }
-                [] => return None,
-            }
+    let (name, rest) = match line.strip_prefix(b"\"") {
+        Some(quoted) => unquote(quoted)?,
+        None => {
+            let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.-*".contains(b) || *b >= 0x80;
+            let end = line.iter().position(|b| !plain(b)).unwrap_or(line.len());
+            let (plain, after) = line.split_at(end);
+            (plain.to_vec(), after)
         }
-    } else {
-        let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.-*".contains(b) || *b >= 0x80;
-        let end = line.iter().position(|b| !plain(b)).unwrap_or(line.len());
-        let (plain, after) = line.split_at(end);
-        (name, rest) = (plain.to_vec(), after);
-    }
+    };
     let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
     (!name.is_empty()).then_some((name, value))
+}
+
+/// What is before the next quote that is not doubled, and what follows it.
+fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (mut name, mut rest) = (Vec::new(), text);
+    loop {
+        match rest {
+            [b'"', b'"', after @ ..] => {
+                name.push(b'"');
+                rest = after;
+            }
+            [b'"', after @ ..] => return Some((name, after)),
+            [byte, after @ ..] => {
+                name.push(*byte);
+                rest = after;
+            }
+            [] => return None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portolan_linux::ErrorKind;
-use portolan_linux::error::{Escaped, FileKind};
+use portolan_linux::error::{Escaped, FileKind, Limit};
 use secrecy::SecretString;
 
 use super::includes::Includes;
@@ -22,6 +22,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) source: &'a mut dyn Source,
     pub(crate) found: Configuration,
     includes: Includes,
+    /// The bytes of all files that were given out, each time that they were.
+    given: usize,
 }
 
 /// Where something was said: a file and a line, or neither for arguments and variables.
@@ -29,7 +31,13 @@ pub(crate) type Place<'a> = Option<(&'a Path, u32)>;
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(launch: &'a Launch, source: &'a mut dyn Source, deepest: usize) -> Self {
-        Self { launch, source, found: Configuration::default(), includes: Includes::to_depth(deepest) }
+        Self {
+            launch,
+            source,
+            found: Configuration::default(),
+            includes: Includes::to_depth(deepest),
+            given: 0,
+        }
     }
 
     /// A file that is part of the configuration. A fault is told at the place that names it.
@@ -37,7 +45,7 @@ impl<'a> Reading<'a> {
         match self.source.read(path) {
             Ok(text) => {
                 self.found.add_file(path, by);
-                Some(text)
+                self.afford(&text, path, place).then_some(text)
             }
             Err(unread) => {
                 if !unread.is_missing() {
@@ -83,13 +91,44 @@ impl<'a> Reading<'a> {
             match content {
                 Ok(text) => {
                     self.found.add_file(&path, by);
-                    files.push((path, text));
+                    if self.afford(&text, &path, place) {
+                        files.push((path, text));
+                    }
                 }
                 Err(unread) if matches!(unread.kind, ErrorKind::NotRegular(_)) => {}
                 Err(unread) => self.unread(&unread, place),
             }
         }
         files
+    }
+
+    /// Whether a file is still to be taken in. Files are fetched once, but may be included again and again.
+    fn afford(&mut self, text: &[u8], path: &Path, place: Place<'_>) -> bool {
+        self.given = self.given.saturating_add(text.len());
+        if self.given <= MOST_BYTES {
+            return true;
+        }
+        let (at, line) = place.unwrap_or((path, 0));
+        let limit = ErrorKind::Limit(Limit::Bytes { size: u64::try_from(MOST_BYTES).unwrap_or(u64::MAX) });
+        self.push(limit, Some(at), line, "more than 16 MiB are included in all".to_owned());
+        false
+    }
+
+    /// Another attempt at the same service, with nothing found yet, that is allowed what this one has left.
+    pub(crate) fn attempt(&mut self) -> Reading<'_> {
+        let mut attempt = Reading::new(self.launch, &mut *self.source, self.includes.deepest());
+        attempt.given = self.given;
+        attempt
+    }
+
+    /// Ends an attempt: what it found, and what it took in.
+    pub(crate) fn into_parts(self) -> (Configuration, usize) {
+        (self.found, self.given)
+    }
+
+    /// Counts what an attempt took in.
+    pub(crate) fn spent(&mut self, given: usize) {
+        self.given = given;
     }
 
     /// Begins a file, unless that would be a circle or too deep; [`leave`](Self::leave) ends it.
@@ -182,6 +221,8 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Of all files, each time that it is included.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 const LONGEST_SETTING: usize = 4096;
 const MOST_CREDENTIALS: usize = 256;
 const MOST_LOGS: usize = 256;

@@ -54,7 +54,7 @@ impl Line {
         for argument in parse(&launch.arguments, b"BCcDdfhkNprStvW", &[]) {
             match argument {
                 Argument::Short(b'D', value) => {
-                    line.directory = Some(canonical(&started_in(launch).join(path_of(value))))
+                    line.directory = Some(canonical(&started_in(launch).join(path_of(value))));
                 }
                 Argument::Short(b'p', value) => set("port", value),
                 Argument::Short(b'h', value) => set("listen_addresses", value),

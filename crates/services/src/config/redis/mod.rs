@@ -45,6 +45,9 @@ const USUAL: &[&str] = &[
     "/opt/bitnami/redis-sentinel/etc/*.conf",
 ];
 
+/// So many files are looked at for the one that agrees with a title.
+const MOST_TRIED: usize = 64;
+
 /// Settings that agents ask for. None of them is a secret.
 const SHOWN: &[&str] = &[
     "port",
@@ -149,6 +152,7 @@ fn finish(reading: &mut Reading<'_>, words: Vec<Vec<u8>>, state: &mut State) {
 /// The arguments are written over: the one usual file that says what the title says is its configuration.
 fn by_title(reading: &mut Reading<'_>, title: &Title) {
     let mut fitting: Vec<(PathBuf, State, Configuration)> = Vec::new();
+    let mut tried = 0_usize;
     for pattern in usual(reading.launch) {
         for (path, content) in reading.source.include(&pattern).files {
             let Ok(text) = content else { continue };
@@ -156,10 +160,15 @@ fn by_title(reading: &mut Reading<'_>, title: &Title) {
                 continue;
             }
             let mut state = State { sentinel: title.sentinel, ..State::default() };
-            let mut own = Reading::new(reading.launch, &mut *reading.source, DEEPEST);
+            tried = tried.saturating_add(1);
+            if tried > MOST_TRIED {
+                break;
+            }
+            let mut own = reading.attempt();
             own.found.add_file(&path, "usual place, agrees with the title");
             take(&mut own, &path, &text, &mut state);
-            let found = own.found;
+            let (found, given) = own.into_parts();
+            reading.spent(given);
             let is_one = looks_right(&text, title) && state.agrees(title, reading.launch);
             if is_one {
                 fitting.push((path, state, found));
