@@ -125,7 +125,7 @@ fn debians(reading: &mut Reading<'_>) {
     }
     let given = reading.launch.arguments.get(1..).unwrap_or(&[]);
     if !words.is_empty() && given.starts_with(&words) {
-        reading.found.add_file(DEBIAN, "its lines are the arguments");
+        reading.note(Path::new(DEBIAN), "its lines are the arguments");
     }
 }
 

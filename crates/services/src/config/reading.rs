@@ -1,5 +1,6 @@
 //! A configuration while it is read: where files come from, what was found, and how deep the reader is.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use secrecy::SecretString;
 
 use super::includes::Includes;
 use crate::configuration::{
-    ConfigFault, Configuration, ConfiguredLog, Credential, ListenAddress, LogFormat, LogPurpose, Purpose,
+    ConfigFault, ConfigFile, Configuration, ConfiguredLog, Credential, ListenAddress, LogFormat, LogPurpose,
+    Purpose,
 };
 use crate::launch::Launch;
 use crate::source::{Source, Unread};
@@ -24,6 +26,8 @@ pub(crate) struct Reading<'a> {
     includes: Includes,
     /// The bytes of all files that were given out, each time that they were.
     given: usize,
+    /// The files that were noted.
+    known: HashSet<PathBuf>,
 }
 
 /// Where something was said: a file and a line, or neither for arguments and variables.
@@ -37,6 +41,7 @@ impl<'a> Reading<'a> {
             found: Configuration::default(),
             includes: Includes::to_depth(deepest),
             given: 0,
+            known: HashSet::new(),
         }
     }
 
@@ -44,12 +49,12 @@ impl<'a> Reading<'a> {
     pub(crate) fn file(&mut self, path: &Path, by: &'static str, place: Place<'_>) -> Option<Arc<[u8]>> {
         match self.source.read(path) {
             Ok(text) => {
-                self.found.add_file(path, by);
+                self.note(path, by);
                 self.afford(&text, path, place).then_some(text)
             }
             Err(unread) => {
                 if !unread.is_missing() {
-                    self.found.add_file(path, by);
+                    self.note(path, by);
                 }
                 self.unread(&unread, place.or(Some((path, 0))));
                 None
@@ -57,7 +62,14 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The same, where it need not be there.
+    /// Notes a file, once.
+    pub(crate) fn note(&mut self, path: &Path, by: &'static str) {
+        if self.known.len() < MOST_FILES && self.known.insert(path.to_owned()) {
+            self.found.files.push(ConfigFile { path: path.to_owned(), by });
+        }
+    }
+
+    /// A file that need not be there.
     pub(crate) fn file_if_there(&mut self, path: &Path, by: &'static str) -> Option<Arc<[u8]>> {
         match self.source.read(path) {
             Err(unread) if unread.is_missing() => None,
@@ -70,7 +82,7 @@ impl<'a> Reading<'a> {
         match self.source.kind(path) {
             Ok(FileKind::Directory) => {}
             Err(unread) if unread.is_missing() => {}
-            _ => self.found.add_file(path, by),
+            _ => self.note(path, by),
         }
     }
 
@@ -90,7 +102,7 @@ impl<'a> Reading<'a> {
         for (path, content) in included.files {
             match content {
                 Ok(text) => {
-                    self.found.add_file(&path, by);
+                    self.note(&path, by);
                     if self.afford(&text, &path, place) {
                         files.push((path, text));
                     }
@@ -104,7 +116,8 @@ impl<'a> Reading<'a> {
 
     /// Whether a file is still to be taken in. Files are fetched once, but may be included again and again.
     fn afford(&mut self, text: &[u8], path: &Path, place: Place<'_>) -> bool {
-        self.given = self.given.saturating_add(text.len());
+        // An empty file costs something, too.
+        self.given = self.given.saturating_add(text.len()).saturating_add(1024);
         if self.given <= MOST_BYTES {
             return true;
         }
@@ -223,6 +236,7 @@ impl<'a> Reading<'a> {
 
 /// Of all files, each time that it is included.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
+const MOST_FILES: usize = 2000;
 const LONGEST_SETTING: usize = 4096;
 const MOST_CREDENTIALS: usize = 256;
 const MOST_LOGS: usize = 256;

@@ -191,7 +191,7 @@ fn files(reading: &mut Reading<'_>, state: &mut State<'_>) -> bool {
         .map_or_else(|| Path::new(DIRECTORY).join("advanced.config"), path_of);
     for terms in [Some(advanced), classic].into_iter().flatten() {
         if reading.source.kind(&terms) == Ok(FileKind::Regular) {
-            reading.found.add_file(&terms, "Erlang terms, not read");
+            reading.note(&terms, "Erlang terms, not read");
             reading.fault(Some((&terms, 0)), "Erlang terms are not read: they may say otherwise");
         }
     }

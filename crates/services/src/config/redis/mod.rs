@@ -165,7 +165,7 @@ fn by_title(reading: &mut Reading<'_>, title: &Title) {
                 break;
             }
             let mut own = reading.attempt();
-            own.found.add_file(&path, "usual place, agrees with the title");
+            own.note(&path, "usual place, agrees with the title");
             take(&mut own, &path, &text, &mut state);
             let (found, given) = own.into_parts();
             reading.spent(given);
