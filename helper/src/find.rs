@@ -79,8 +79,9 @@ fn search(file: &OwnedFd, stat: Stat, find: &Find, answer: &mut Answer) -> Resul
             }
         }
         if ended {
-            // That there is no more is known of files whose size is.
-            return Ok(whole(got > 0 && now >= end && (stat.size == 0 || stat.size > now)));
+            // Of a file that knows no size it is not known whether it goes on.
+            let more = stat.size > now || (stat.size == 0 && got == wanted);
+            return Ok(whole(now >= end && more));
         }
         let drop = until.saturating_sub(kept_before);
         window.copy_within(drop..filled, 0);
@@ -106,6 +107,8 @@ struct Probe {
     at: usize,
     /// The texts' numbers, the longest first.
     texts: Vec<usize>,
+    /// Which bytes may follow what all begin with; all may when one of the texts is just that.
+    follows: Option<[bool; 256]>,
 }
 
 impl Probe {
@@ -119,18 +122,40 @@ impl Probe {
         let all = (0..texts.len()).collect::<Vec<_>>();
         if begin.is_empty() {
             let each = texts.iter().zip(all);
-            each.map(|(text, number)| Self::new(text, vec![number])).collect()
+            each.map(|(text, number)| Self::new(text, vec![number], texts)).collect()
         } else {
             let mut longest_first = all;
             longest_first.sort_by_key(|number| std::cmp::Reverse(texts.get(*number).map_or(0, Vec::len)));
-            vec![Self::new(begin, longest_first)]
+            vec![Self::new(begin, longest_first, texts)]
         }
     }
 
-    fn new(begin: &[u8], texts: Vec<usize>) -> Self {
-        let (at, rare) =
-            begin.iter().copied().enumerate().min_by_key(|(_, b)| frequency(*b)).unwrap_or((0, 0));
-        Self { begin: begin.to_vec(), rare, at, texts }
+    fn new(begin: &[u8], texts: Vec<usize>, all: &[Vec<u8>]) -> Self {
+        let rarest = begin.iter().copied().enumerate().min_by_key(|(_, b)| frequency(*b));
+        let (at, rare) = rarest.unwrap_or((0, 0));
+        let mut follows = Some([false; 256]);
+        for number in &texts {
+            let next = all.get(*number).and_then(|text| text.get(begin.len()));
+            match (next, &mut follows) {
+                (Some(next), Some(set)) => {
+                    if let Some(slot) = set.get_mut(usize::from(*next)) {
+                        *slot = true;
+                    }
+                }
+                _ => follows = None,
+            }
+        }
+        Self { begin: begin.to_vec(), rare, at, texts, follows }
+    }
+
+    /// Whether one of the texts may be here: quickly, because it is asked of each rare byte.
+    fn may_be(&self, rest: &[u8]) -> bool {
+        if rest.first() != self.begin.first() || rest.get(1) != self.begin.get(1).or(rest.get(1)) {
+            return false;
+        }
+        let next = || rest.get(self.begin.len()).map_or(0, |next| usize::from(*next));
+        self.follows.as_ref().is_none_or(|set| set.get(next()) == Some(&true))
+            && rest.starts_with(&self.begin)
     }
 }
 
@@ -195,7 +220,7 @@ impl Probe {
             from = hit.saturating_add(1);
             let at = hit.saturating_sub(self.at);
             let rest = seen.get(at..).unwrap_or(&[]);
-            if !rest.starts_with(&self.begin) || !counts(at) {
+            if !self.may_be(rest) || !counts(at) {
                 continue;
             }
             let fits = |number: &&usize| texts.get(**number).is_some_and(|text| rest.starts_with(text));

@@ -41,6 +41,7 @@ mod command;
 mod dial;
 mod direction;
 mod fences;
+mod find;
 mod glob;
 mod helper;
 mod hostile;
