@@ -10,7 +10,7 @@ use portolan_linux::error::FileKind;
 
 use crate::config::Wanted;
 
-/// Where files come from: a container's, through the helper ([`Inside`](crate::inside::Inside)), or a test's.
+/// Where files come from: a container's, through the helper (`inside`), or a test's.
 ///
 /// Paths are absolute, and mean what they mean to the service. All that is read is limited: one file to 1 MiB, all files
 /// of a service together to 8 MiB and 2000.

@@ -493,7 +493,7 @@ mod tests {
             Request { operations: vec![operation], ..Request::default() }.to_bytes()
         };
         let most = Find { texts: vec![vec![b'x'; MAX_TEXT]; MAX_TEXTS], after: 255, ..find() };
-        assert!(with(most.clone()).is_ok_and(|bytes| Request::parse(&bytes).is_ok()));
+        assert!(with(most).is_ok_and(|bytes| Request::parse(&bytes).is_ok()));
         for wrong in [
             Find { texts: vec![], ..find() },
             Find { texts: vec![vec![]], ..find() },

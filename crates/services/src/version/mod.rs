@@ -3,7 +3,9 @@
 //!
 //! The first of these that knows is believed; what it was is in [`Version::source`]. A database is believed only where
 //! the program is the package's: a program under `/usr/local` is not of the package that happens to be installed too.
-//! A program that was replaced since it was started has no version but what its process says of itself.
+//! A program that was replaced since it was started has no version but what its process says of itself: the kernel says
+//! so in `/proc/PID/exe`, and forbids to write into one that runs (`ETXTBSY`), so what the path leads to is what runs.
+//! rpm's databases are not read: there is no crate for them without a C library; such images have the other ways.
 //!
 //! - `place`: where a program lies, and who puts files there; `upstream`: the makers' part of a version
 //! - `package`: dpkg's and apk's databases; `program`, `go`: texts in programs; `named`: names of archives and packages;
