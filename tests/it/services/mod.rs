@@ -7,13 +7,12 @@ mod mosquitto;
 mod mysql;
 mod nginx;
 mod pgbouncer;
+mod php_fpm;
 mod postgresql;
+mod rabbitmq;
 mod recognition;
 mod redis;
 mod version;
-mod php_fpm;
-mod rabbitmq;
-mod redis;
 mod zookeeper;
 
 use std::collections::BTreeSet;

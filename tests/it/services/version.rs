@@ -58,7 +58,8 @@ fn services(inside: &Inside, kinds: &[&str]) -> HashMap<String, Service> {
         let id = chart.containers.iter().find(|c| c.init.pid == inside.pid()).map(|c| c.id.clone());
         let survey = Surveyor::new(options.clone()).survey(&chart, Some(files()));
         let own = survey.services.into_iter().filter(|s| id.is_some() && s.container == id);
-        let own: HashMap<String, Service> = own.map(|service| (service.kind.clone(), service)).collect();
+        let own: HashMap<String, Service> =
+            own.map(|service| (service.kind.clone(), Service::clone(&service))).collect();
         if kinds.iter().all(|kind| own.contains_key(*kind)) {
             return own;
         }

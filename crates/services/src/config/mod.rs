@@ -9,14 +9,12 @@ mod elasticsearch;
 pub(crate) mod generic;
 pub(crate) mod getopt;
 mod haproxy;
-#[cfg(test)]
-mod hostile;
 pub(crate) mod includes;
 pub(crate) mod java;
 mod kafka;
 mod memcached;
-mod mosquitto;
 mod mongodb;
+mod mosquitto;
 mod mysql;
 mod nginx;
 mod pgbouncer;
@@ -29,6 +27,9 @@ mod redis;
 mod values;
 pub(crate) mod yaml;
 mod zookeeper;
+
+#[cfg(test)]
+mod hostile;
 
 use std::path::PathBuf;
 
@@ -65,9 +66,13 @@ pub enum Wanted {
 /// All readers.
 const READERS: &[Reader] = &[
     apache::READER,
+    elasticsearch::READER,
     haproxy::READER,
+    kafka::READER,
     memcached::READER,
+    mongodb::READER,
     mosquitto::READER,
+    mysql::READER,
     nginx::READER,
     pgbouncer::READER,
     php_fpm::READER,
@@ -75,13 +80,7 @@ const READERS: &[Reader] = &[
     rabbitmq::READER,
     redis::READER,
     zookeeper::READER,
-    rabbitmq::READER,
-    zookeeper::READER,
-    kafka::READER,
-    elasticsearch::READER,
 ];
-const READERS: &[Reader] =
-    &[apache::READER, mongodb::READER, mysql::READER, nginx::READER, php_fpm::READER, postgresql::READER];
 
 /// The reader of this name.
 pub(crate) fn reader(name: &str) -> Option<&'static Reader> {

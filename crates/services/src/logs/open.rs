@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
+use portolan_linux::Process;
 use portolan_linux::error::FileKind;
 use portolan_linux::identity::Identity;
 use portolan_linux::process::{Access, OpenFile};
-use portolan_linux::{Process, mount_info};
 
 use super::Result;
 use super::place::Seen;

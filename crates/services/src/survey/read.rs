@@ -97,8 +97,12 @@ impl<'a> Job<'a> {
         inside.foresee(&wanted);
         for draft in &mut self.drafts {
             draft.configure(&mut inside);
-            draft.version = versions.tell(&draft.asked(), &mut inside);
             logs.open(draft);
+        }
+        let asked: Vec<_> = self.drafts.iter().map(Draft::asked).collect();
+        let told = versions.tell(&asked, &mut inside);
+        for (draft, version) in self.drafts.iter_mut().zip(told) {
+            draft.version = version;
         }
         let wanted: Vec<_> = self.drafts.iter().flat_map(log::Finder::foresee).collect();
         inside.foresee(&wanted);

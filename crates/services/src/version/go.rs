@@ -9,10 +9,12 @@ use std::path::Path;
 use portolan_files::Find;
 use portolan_linux::error::Escaped;
 
+use super::place::Subject;
 use super::{Asked, upstream};
+use crate::config::Wanted;
 use crate::rules::wild;
 use crate::service::Version;
-use crate::source::{Findings, Source};
+use crate::source::Source;
 
 /// Kinds that are written in Go. Of others it is not looked for.
 const KINDS: &[&str] = &[
@@ -62,6 +64,8 @@ const KINDS: &[&str] = &[
     "weaviate",
 ];
 
+/// A program of 64 bits, the low byte first.
+const ELF: &[u8] = b"\x7fELF\x02\x01";
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// As much as is looked through for it, and sent of it.
 const MOST_LOOKED: u64 = 64 * 1024 * 1024;
@@ -71,29 +75,30 @@ const HEADERS: u32 = 4096;
 /// Around the lines about modules, so that they are found in memory.
 const SENTINEL: usize = 16;
 
+/// What will be looked at first.
+pub(crate) fn wanted(asked: &Asked<'_>) -> Option<Wanted> {
+    let path = subject(asked)?.path.clone();
+    Some(Wanted::Find(path, find(ELF, 0, HEADERS.into(), HEADERS)))
+}
+
+fn subject<'a>(asked: &'a Asked<'_>) -> Option<&'a Subject> {
+    let of_go = KINDS.iter().any(|kind| wild::matches(kind.as_bytes(), asked.rule.kind.as_bytes()));
+    asked.subject.as_ref().filter(|subject| of_go && !subject.interpreted)
+}
+
 /// The version that a program of Go has in it.
 pub(crate) fn tell(asked: &Asked<'_>, source: &mut dyn Source) -> Option<Version> {
-    let subject = asked.subject.as_ref().filter(|subject| !subject.interpreted)?;
-    if !KINDS.iter().any(|kind| wild::matches(kind.as_bytes(), asked.rule.kind.as_bytes())) {
-        return None;
-    }
+    let subject = subject(asked)?;
     let (offset, length) = written_segment(&subject.path, source)?;
-    let found = look(&subject.path, MAGIC, offset, length.min(MOST_LOOKED), AFTER, source)?;
+    let found = source.find(&subject.path, &find(MAGIC, offset, length.min(MOST_LOOKED), AFTER)).ok()?;
     let texts = found.places.iter().filter_map(|place| place.bytes.get(place.at..));
     let version = texts.filter_map(modules).find_map(version)?;
     let path = Escaped(subject.path.as_os_str().as_bytes());
     Some(Version { text: version, source: format!("Go build information in {path}") })
 }
 
-fn look(
-    path: &Path,
-    text: &[u8],
-    offset: u64,
-    max_looked: u64,
-    after: u32,
-    source: &mut dyn Source,
-) -> Option<std::sync::Arc<Findings>> {
-    let find = Find {
+fn find(text: &[u8], offset: u64, max_looked: u64, after: u32) -> Find {
+    Find {
         texts: vec![text.to_vec()],
         at_lines: false,
         before: 0,
@@ -103,13 +108,12 @@ fn look(
         // The mark is in programs too that read it in others.
         max_places: 4,
         max_bytes: 4 * u64::from(AFTER),
-    };
-    source.find(path, &find).ok()
+    }
 }
 
 /// Where the program's written data are (`elf(5)`): Go's linker puts the mark at their beginning, or soon after.
 fn written_segment(path: &Path, source: &mut dyn Source) -> Option<(u64, u64)> {
-    let head = look(path, b"\x7fELF\x02\x01", 0, HEADERS.into(), HEADERS, source)?;
+    let head = source.find(path, &find(ELF, 0, HEADERS.into(), HEADERS)).ok()?;
     let place = head.places.first()?;
     let head = place.bytes.get(place.at..)?;
     let long = |at: usize| Some(u64::from_le_bytes(*head.get(at..)?.first_chunk()?));
@@ -249,7 +253,7 @@ mod tests {
     fn of(program: &[u8]) -> Option<String> {
         let source = &mut Memory::default().with("/p", program);
         let (offset, length) = written_segment(Path::new("/p"), source)?;
-        let found = look(Path::new("/p"), MAGIC, offset, length, AFTER, source)?;
+        let found = source.find(Path::new("/p"), &find(MAGIC, offset, length, AFTER)).ok()?;
         found.places.iter().filter_map(|place| modules(&place.bytes)).find_map(version)
     }
 

@@ -66,14 +66,24 @@ impl Versions {
         self.packages.foresee()
     }
 
-    /// The version of one of them, if anything tells it.
-    pub(crate) fn tell(&self, asked: &Asked<'_>, source: &mut dyn Source) -> Option<Version> {
-        self.packages
-            .tell(asked, source)
-            .or_else(|| program::tell(asked, source))
-            .or_else(|| go::tell(asked, source))
-            .or_else(|| named::tell(asked, source))
-            .or_else(|| variable::tell(asked))
+    /// The version of each of them, if anything tells it.
+    pub(crate) fn tell(&self, asked: &[Asked<'_>], source: &mut dyn Source) -> Vec<Option<Version>> {
+        let packaged: Vec<_> = asked.iter().map(|asked| self.packages.tell(asked, source)).collect();
+        // Programs are looked through all at once, and only those that no package answers for.
+        let open =
+            packaged.iter().zip(asked).filter(|(version, _)| version.is_none()).map(|(_, asked)| asked);
+        let wanted: Vec<Wanted> =
+            open.flat_map(|asked| program::wanted(asked).or_else(|| go::wanted(asked))).collect();
+        source.foresee(&wanted);
+        let each = packaged.into_iter().zip(asked);
+        each.map(|(version, asked)| {
+            version
+                .or_else(|| program::tell(asked, source))
+                .or_else(|| go::tell(asked, source))
+                .or_else(|| named::tell(asked, source))
+                .or_else(|| variable::tell(asked))
+        })
+        .collect()
     }
 }
 

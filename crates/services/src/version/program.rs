@@ -8,6 +8,7 @@ use portolan_files::Find;
 use portolan_linux::error::Escaped;
 
 use super::{Asked, upstream};
+use crate::config::Wanted;
 use crate::service::Version;
 use crate::source::{Finding, Source};
 
@@ -63,21 +64,29 @@ const AROUND: u32 = 64;
 /// What must follow a version follows it so soon.
 const SOON: usize = 24;
 
+/// What will be looked at.
+pub(crate) fn wanted(asked: &Asked<'_>) -> Option<Wanted> {
+    let (path, mark) = subject(asked)?;
+    Some(Wanted::Find(path.to_owned(), mark.find()))
+}
+
 /// What a program has in it.
 pub(crate) fn tell(asked: &Asked<'_>, source: &mut dyn Source) -> Option<Version> {
+    let (path, mark) = subject(asked)?;
+    let text = mark.of(path, source)?;
+    Some(Version { text, source: format!("text in {}", Escaped(path.as_os_str().as_bytes())) })
+}
+
+fn subject<'a>(asked: &'a Asked<'_>) -> Option<(&'a Path, &'static Mark)> {
     let subject = asked.subject.as_ref().filter(|subject| !subject.interpreted)?;
     let named =
         |mark: &&Mark| asked.rule.kind == mark.kind || asked.rule.aliases.iter().any(|a| a == mark.kind);
-    let mark = MARKS.iter().find(named)?;
-    let text = mark.of(&subject.path, source)?;
-    let path = Escaped(subject.path.as_os_str().as_bytes());
-    Some(Version { text, source: format!("text in {path}") })
+    Some((&subject.path, MARKS.iter().find(named)?))
 }
 
 impl Mark {
-    /// The one version that is beside the text; none where they differ.
-    fn of(&self, path: &Path, source: &mut dyn Source) -> Option<String> {
-        let find = Find {
+    fn find(&self) -> Find {
+        Find {
             texts: vec![self.text.into()],
             at_lines: false,
             before: if self.before { AROUND } else { 0 },
@@ -86,8 +95,12 @@ impl Mark {
             max_looked: MOST_LOOKED,
             max_places: MOST_PLACES,
             max_bytes: 4096,
-        };
-        let found = source.find(path, &find).ok()?;
+        }
+    }
+
+    /// The one version that is beside the text; none where they differ.
+    fn of(&self, path: &Path, source: &mut dyn Source) -> Option<String> {
+        let found = source.find(path, &self.find()).ok()?;
         let mut versions = found.places.iter().filter_map(|finding| self.beside(finding));
         let first = versions.next()?.to_owned();
         versions.all(|version| version == first).then_some(first)

@@ -20,7 +20,7 @@ pub(super) fn rule(kind: &str, packages: &[&str]) -> Rule {
 fn told(rule: &Rule, launch: &Launch, source: &mut Memory) -> Option<(String, String)> {
     let asked = [Asked::new(rule, &rule.kind, launch, Path::new("/"))];
     let versions = Versions::of(&asked);
-    versions.tell(&asked[0], source).map(|version| (version.text, version.source))
+    versions.tell(&asked, source).remove(0).map(|version| (version.text, version.source))
 }
 
 fn text(rule: &Rule, launch: &Launch, source: &mut Memory) -> Option<String> {
@@ -146,7 +146,7 @@ fn a_runtime_has_not_the_version_of_its_programs() {
     let launch = Launch::test("/usr/bin/python3.11", &["python3", "/usr/bin/app"], &[]);
     let asked = [Asked::new(&python, "app", &launch, Path::new("/"))];
     let mut files = status(&[("python3", "3.11.2-1", "amd64")]);
-    assert_eq!(Versions::of(&asked).tell(&asked[0], &mut files), None);
+    assert_eq!(Versions::of(&asked).tell(&asked, &mut files), [None]);
 }
 
 const ALPINE: &str = "C:Q1xxxx=\nP:nginx\nV:1.24.0-r15\nA:x86_64\nS:1\nT:HTTP\nF:etc/nginx\nR:nginx.conf\nF:usr/sbin\n\

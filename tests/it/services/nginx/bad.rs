@@ -24,8 +24,8 @@ fn changed(script: &str) -> (Inside, Service) {
     let survey = Surveyor::new(SurveyOptions::default()).survey(&chart, Some(files()));
     assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
     let own = |service: &Service| service.kind == "nginx" && service.processes.contains(&inside.pid());
-    let service = survey.services.into_iter().find(own).unwrap();
-    (inside, service)
+    let service = survey.services.iter().find(|service| own(service)).unwrap();
+    (inside, Service::clone(service))
 }
 
 /// The only fault is of this kind, at this place, and says this; what else there is has been read.
