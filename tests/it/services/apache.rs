@@ -378,6 +378,32 @@ fn debians_own_configuration() {
     assert!(plain.contains("/var/log/apache2/error.log"));
 }
 
+/// Each module that Debian has, and whether the server knows it by the name that its library lets expect.
+#[test]
+fn modules_go_by_the_names_of_their_sources() {
+    require!(Need::Root, Need::Overlay, Need::Program("apache2"));
+    let script = "cd /usr/lib/apache2/modules\nfor so in mod_*.so; do\n name=${so#mod_}\n name=${name%.so}\n\
+        case $name in mpm_*|authz_core|macro|cgi) ;; *) echo \"LoadModule ${name}_module $PWD/$so\" ;; esac\n\
+        printf '<IfModule mod_%s.c>\\nInclude n/%s\\n</IfModule>\\n<IfModule %s_module>\\nInclude s/%s\\n</IfModule>\\n' \
+        $name $name $name $name >>/srv/httpd/asked\ntouch /srv/httpd/n/$name /srv/httpd/s/$name\ndone >/srv/httpd/loads\n\
+        exec apache2 -f /srv/httpd/httpd.conf -D FOREGROUND";
+    let world = World::new("apache")
+        .command(["sh", "-ec", script])
+        .directory("/srv/httpd/logs")
+        .directory("/srv/httpd/n")
+        .directory("/srv/httpd/s")
+        .file("/srv/httpd/rest", "TypesConfig /etc/mime.types\nDefaultRuntimeDir /run\n")
+        .file(
+            "/srv/httpd/httpd.conf",
+            format!("{HEAD}Listen 127.0.0.1:8101\nInclude loads\nInclude asked\nInclude rest\n"),
+        );
+    let inside = Inside::start(&world);
+    let service = apache_of(&inside);
+    assert_eq!(paths(&service), includes(&inside, "apache2 -f /srv/httpd/httpd.conf"));
+    assert!(service.configuration.faults.is_empty(), "{:#?}", service.configuration.faults);
+    assert!(service.configuration.files.len() > 150, "{}", service.configuration.files.len());
+}
+
 #[test]
 fn debians_modules_and_sites() {
     require!(Need::Root, Need::Overlay, Need::Program("apache2"), Need::Program("openssl"));

@@ -69,6 +69,8 @@ impl Modules {
             self.known.insert([process_model, b".c"].concat());
         } else if stem.starts_with(b"libphp") {
             self.known.insert([b"mod_", short, b".c"].concat());
+        } else if stem == b"mod_ldap" {
+            self.known.insert(b"util_ldap.c".to_vec());
         } else {
             self.known.insert([stem, b".c"].concat());
             self.known.insert([stem, b".cpp"].concat());
@@ -219,11 +221,20 @@ mod tests {
         assert_eq!(modules.has(b"mod_ssl.c"), Holds::Perhaps(false));
         modules.load(b"mpm_event_module", b"modules/mod_mpm_event.so");
         modules.load(b"php7_module", b"/usr/lib/apache2/modules/libphp7.4.so");
+        modules.load(b"ldap_module", b"modules/mod_ldap.so");
         modules.load(b"security2_module", b"mod_security2.so");
-        for name in ["event.c", "mpm_event_module", "mod_php7.c", "security2_module", "mod_security2.c"] {
+        for name in [
+            "event.c",
+            "util_ldap.c",
+            "ldap_module",
+            "mpm_event_module",
+            "mod_php7.c",
+            "security2_module",
+            "mod_security2.c",
+        ] {
             assert_eq!(modules.has(name.as_bytes()), Holds::Yes, "{name}");
         }
-        for name in ["mod_mpm_event.c", "mod_ssl.c", "ssl_module", "php7.c"] {
+        for name in ["mod_mpm_event.c", "mod_ldap.c", "mod_ssl.c", "ssl_module", "php7.c"] {
             assert_eq!(modules.has(name.as_bytes()), Holds::No, "{name}");
         }
         assert_eq!(modules.process_model(), Some(&b"event"[..]));
