@@ -44,7 +44,8 @@ fn told(found: &Found) -> Vec<Told> {
 
 /// The same, without any cleverness.
 fn plainly(file: &[u8], find: &Find) -> Vec<Told> {
-    let (offset, before) = (find.offset as usize, find.before as usize);
+    let number = |number: u64| usize::try_from(number).unwrap();
+    let (offset, before) = (number(find.offset), usize::try_from(find.before).unwrap());
     let counts = |at: usize| !find.at_lines || at == 0 || (at > offset && file[at - 1] == b'\n');
     let longest = |at: usize| {
         let fits = find.texts.iter().enumerate().filter(|(_, text)| file[at..].starts_with(text));
@@ -55,7 +56,7 @@ fn plainly(file: &[u8], find: &Find) -> Vec<Told> {
             (at.saturating_sub(before).max(offset), (at + find.after as usize).min(file.len()));
         longest(at).map(|text| (at, text, first, file[first..last].to_vec()))
     });
-    places.take(find.max_places as usize).collect()
+    places.take(number(find.max_places)).collect()
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Yaml {
     }
 
     /// What a key was last set to, if that is one text.
+    #[cfg(test)]
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match &self.entry(key)?.value {
             Value::One(text) => Some(text),
