@@ -64,7 +64,7 @@ impl Host {
     }
 
     /// Says what runs on the host of this chart. Without a helper, services are recognised, and what would have been read
-    /// inside is a fault. Who asks again keeps a [`Surveyor`](crate::Surveyor), which keeps what did not change.
+    /// inside is a fault. Who asks again keeps a [`Surveyor`], which keeps what did not change.
     ///
     /// ```no_run
     /// let host = portolan::Host::new();
