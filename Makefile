@@ -13,8 +13,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) \
   bubblewrap busybox-static containerd crun curl dbus docker.io lxc podman runc systemd-container iproute2 util-linux \
   python3 libcap2-bin haproxy libnginx-mod-stream libnginx-mod-http-lua openssl memcached mosquitto dnsmasq-base slapd \
   beanstalkd stunnel4 tinyproxy-bin lighttpd unbound vsftpd openssh-server gunicorn supervisor postfix \
-  apache2 php-fpm mariadb-server pgbouncer rabbitmq-server zookeeper liblog4j1.2-java libslf4j-java \
-  default-jre-headless
+  apache2 php-fpm mariadb-server pgbouncer rabbitmq-server zookeeper liblog4j1.2-java libslf4j-java
 
 # What the suite of clients starts, besides.
 CLIENT_PACKAGES := $(DEMO_PACKAGES) busybox-static docker.io lxc iproute2 util-linux openssl mariadb-server memcached \

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::properties::{self, Property};
-use super::reading::{Reading, host, number, path_of, started_in};
+use super::reading::{Reading, host, number, path_of};
 use crate::configuration::{LogFormat, LogPurpose, Purpose};
 use crate::launch::Launch;
 
@@ -63,7 +63,7 @@ impl Java {
         }
         java.arguments = left.map(<[u8]>::to_vec).collect();
         let parts = classpath.split(|b| *b == b':').filter(|part| !part.is_empty());
-        java.classpath = parts.map(|part| started_in(launch).join(path_of(part))).collect();
+        java.classpath = parts.map(|part| launch.resolve(path_of(part))).collect();
         java
     }
 
@@ -142,7 +142,7 @@ impl Java {
                         name: name.to_owned(),
                         text: Some(String::from_utf8_lossy(text).into_owned()),
                     });
-                    let file = started_in(reading.launch).join(path_of(&file));
+                    let file = reading.launch.resolve(path_of(&file));
                     reading.log(file, LogPurpose::General, format, false);
                 }
                 None => reading.fault(Some((&path, *line)), "it needs a property that is not known"),

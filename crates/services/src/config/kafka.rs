@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::java::Java;
 use super::properties::{self, Property};
-use super::reading::{Reading, host, host_port, number, path_of, started_in};
+use super::reading::{Reading, host, host_port, number, path_of};
 use super::{Reader, Wanted};
 use crate::configuration::{Configuration, Purpose};
 use crate::launch::Launch;
@@ -37,7 +37,7 @@ const SHOWN: &[&str] = &[
 
 fn main_file(launch: &Launch, java: &Java) -> Option<PathBuf> {
     let file = java.arguments.first().filter(|argument| !argument.starts_with(b"-"))?;
-    Some(started_in(launch).join(path_of(file)))
+    Some(launch.resolve(path_of(file)))
 }
 
 fn foresee(launch: &Launch) -> Vec<Wanted> {
@@ -54,7 +54,7 @@ fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
             java.property("log4j2.configurationFile").or(java.property("log4j.configurationFile"))
     {
         let file = path_of(file.strip_prefix(b"file:").unwrap_or(file));
-        reading.mention(&started_in(launch).join(file), "configuration of log4j, not read");
+        reading.mention(&launch.resolve(file), "configuration of log4j, not read");
     }
     let Some(path) = main_file(launch, &java) else {
         reading.fault(None, "no argument names a configuration");
@@ -84,7 +84,7 @@ fn tell(reading: &mut Reading<'_>, settings: &[Property]) {
     }
     let directories = value("log.dirs").or(value("log.dir")).unwrap_or(b"/tmp/kafka-logs");
     let first = directories.split(|b| *b == b',').next().unwrap_or(directories).trim_ascii();
-    reading.found.data_directory = Some(started_in(reading.launch).join(path_of(first)));
+    reading.found.data_directory = Some(reading.launch.resolve(path_of(first)));
     let text = |name: &str| String::from_utf8_lossy(value(name).unwrap_or_default()).into_owned();
     let controllers: Vec<String> =
         text("controller.listener.names").split(',').map(|n| n.trim().to_owned()).collect();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::getopt::{Argument, parse};
-use super::reading::{Reading, host, lines, literal, number, path_of, started_in};
+use super::reading::{Reading, host, lines, literal, number, path_of};
 use super::{Reader, Wanted};
 use crate::configuration::{Configuration, ListenAddress, LogPurpose, Purpose};
 use crate::launch::Launch;
@@ -54,7 +54,7 @@ fn options(launch: &Launch) -> (Option<PathBuf>, Vec<u16>) {
     for argument in parse(&launch.arguments, b"cp", &["config-file", "port"]) {
         match argument {
             Argument::Short(b'c', path) | Argument::Long(b"config-file", Some(path)) => {
-                file = Some(started_in(launch).join(path_of(path)));
+                file = Some(launch.resolve(path_of(path)));
             }
             Argument::Short(b'p', port) | Argument::Long(b"port", Some(port)) => {
                 ports.extend(number::<u16>(port));
@@ -141,7 +141,7 @@ fn take(reading: &mut Reading<'_>, path: &Path, text: &[u8], state: &mut State) 
 
 fn directive(reading: &mut Reading<'_>, place: (&Path, u32), name: &str, value: &[u8], state: &mut State) {
     let launch = reading.launch;
-    let named = || started_in(launch).join(path_of(value));
+    let named = || launch.resolve(path_of(value));
     let on = value == b"true" || value == b"1";
     if SHOWN.contains(&name) {
         reading.set(name, value);
@@ -188,7 +188,7 @@ fn directive(reading: &mut Reading<'_>, place: (&Path, u32), name: &str, value: 
         "persistence_location" => state.directory = Some(named()),
         "log_dest" => {
             if let Some(file) = value.strip_prefix(b"file") {
-                let file = started_in(launch).join(path_of(file.trim_ascii()));
+                let file = launch.resolve(path_of(file.trim_ascii()));
                 reading.log(file, LogPurpose::General, None, false);
             }
         }

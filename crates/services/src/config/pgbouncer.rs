@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::getopt::{Argument, parse};
-use super::reading::{Reading, host, lines, number, path_of, started_in};
+use super::reading::{Reading, host, lines, number, path_of};
 use super::{Reader, Wanted};
 use crate::configuration::{Configuration, ListenAddress, LogPurpose, Purpose, StatusPage};
 use crate::launch::Launch;
@@ -45,7 +45,7 @@ impl State {
 /// The file that the arguments name.
 fn main_file(launch: &Launch) -> Option<std::path::PathBuf> {
     parse(&launch.arguments, b"u", &["user"]).into_iter().find_map(|argument| match argument {
-        Argument::Operand(path) => Some(started_in(launch).join(path_of(path))),
+        Argument::Operand(path) => Some(launch.resolve(path_of(path))),
         _ => None,
     })
 }
@@ -89,11 +89,11 @@ fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
         reading.listen(ListenAddress::Unix(path_of(directory).join(name)), Some(false), Purpose::Service);
     }
     if let Some(log) = state.last("logfile") {
-        reading.log(started_in(launch).join(path_of(log)), LogPurpose::General, None, false);
+        reading.log(launch.resolve(path_of(log)), LogPurpose::General, None, false);
     }
     for (name, by) in [("auth_file", "auth_file"), ("auth_hba_file", "auth_hba_file")] {
         if let Some(path) = state.last(name) {
-            reading.mention(&started_in(launch).join(path_of(path)), by);
+            reading.mention(&launch.resolve(path_of(path)), by);
         }
     }
     for (name, default) in SHOWN {
@@ -143,7 +143,7 @@ fn take(reading: &mut Reading<'_>, path: &Path, text: &[u8], state: &mut State) 
             [b'%', directive @ ..] => match directive.strip_prefix(b"include") {
                 // Names begin at the working directory.
                 Some(name) if name.first().is_some_and(u8::is_ascii_whitespace) => {
-                    let other = started_in(reading.launch).join(path_of(name.trim_ascii()));
+                    let other = reading.launch.resolve(path_of(name.trim_ascii()));
                     if let Some(text) = reading.file(&other, "included", place) {
                         take(reading, &other, &text, state);
                     }
@@ -232,6 +232,15 @@ mod tests {
         assert_eq!(found.faults.len(), 2, "{:?}", found.faults);
         assert_eq!(found.faults[0].line, Some(12));
         assert_eq!(found.status[0].listen.to_string(), "127.0.0.1:7000");
+    }
+
+    #[test]
+    fn names_begin_where_it_works_and_not_where_a_shell_was() {
+        let mut launch =
+            Launch::test("/usr/sbin/pgbouncer", &["pgbouncer", "p.ini"], &[("PWD", "/elsewhere")]);
+        launch.directory = "/etc/p".into();
+        let found = read(&launch, &mut Memory::of(&[("/etc/p/p.ini", "[pgbouncer]\nlogfile = p.log\n")]));
+        assert_eq!(found.logs[0].path, Path::new("/etc/p/p.log"));
     }
 
     #[test]

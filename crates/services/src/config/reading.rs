@@ -300,7 +300,8 @@ pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
 
-/// Where a process was when it read its arguments, as its shell told it; services change their directory later.
+/// Where a process was when it read its arguments, as its shell told it: for services that change their directory
+/// later. Where others are, the kernel knows better.
 pub(crate) fn started_in(launch: &Launch) -> PathBuf {
     launch
         .variable("PWD")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::java::Java;
 use super::properties::{self, Property};
-use super::reading::{Reading, host, number, path_of, started_in};
+use super::reading::{Reading, host, number, path_of};
 use super::{Reader, Wanted};
 use crate::configuration::{Configuration, Purpose, StatusPage};
 use crate::launch::Launch;
@@ -47,7 +47,7 @@ impl Settings<'_> {
 
 fn main_file(launch: &Launch, java: &Java) -> Option<PathBuf> {
     match &*java.arguments {
-        [file] => Some(started_in(launch).join(path_of(file))),
+        [file] => Some(launch.resolve(path_of(file))),
         _ => None,
     }
 }
@@ -79,7 +79,7 @@ fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
             return reading.found;
         }
     }
-    if let Some(path) = settings.value("dynamicConfigFile").map(|path| started_in(launch).join(path_of(path)))
+    if let Some(path) = settings.value("dynamicConfigFile").map(|path| launch.resolve(path_of(path)))
         && let Some(text) = reading.file(&path, "dynamicConfigFile", None)
     {
         settings.properties.extend(properties::parse(&text));
@@ -89,7 +89,7 @@ fn read(launch: &Launch, source: &mut dyn Source) -> Configuration {
 }
 
 fn tell(reading: &mut Reading<'_>, settings: &Settings<'_>) {
-    let directory = settings.value("dataDir").map(|path| started_in(reading.launch).join(path_of(path)));
+    let directory = settings.value("dataDir").map(|path| reading.launch.resolve(path_of(path)));
     for name in SHOWN {
         if let Some(value) = settings.value(name) {
             reading.set(name, value);

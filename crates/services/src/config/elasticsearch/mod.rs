@@ -9,7 +9,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use super::java::Java;
-use super::reading::{Reading, host, literal, path_of, started_in};
+use super::reading::{Reading, host, literal, path_of};
 use super::yaml::{self, Yaml};
 use super::{Reader, Wanted};
 use crate::configuration::{Configuration, ListenAddress, Purpose};
@@ -149,7 +149,7 @@ fn directories(launch: &Launch, java: &Java, flavour: Flavour) -> (Vec<PathBuf>,
     let said =
         java.property(&format!("{}.path.conf", flavour.property)).or(launch.variable(flavour.variable));
     if let Some(said) = said.filter(|path| !path.is_empty()) {
-        return (vec![started_in(launch).join(path_of(said))], true);
+        return (vec![launch.resolve(path_of(said))], true);
     }
     let etc = Path::new("/etc").join(flavour.name);
     let own = home(launch, java, flavour).map(|home| home.join("config"));
