@@ -41,7 +41,8 @@ mariadb() {
 }
 
 redis() {
-    printf 'bind 127.0.0.1\nport 6379\nrequirepass re-s3cr3t\nsave ""\ndir /data/redis\n' >/data/redis.conf
+    # Its arguments are to be read, which it otherwise writes over.
+    printf 'set-proc-title no\nbind 127.0.0.1\nport 6379\nrequirepass re-s3cr3t\nsave ""\ndir /data/redis\n' >/data/redis.conf
     exec redis-server /data/redis.conf
 }
 

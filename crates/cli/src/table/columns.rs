@@ -51,8 +51,7 @@ pub(super) fn drawn(page: &Page, width: usize) -> String {
         }
         text.push('\n');
     }
-    text.push_str(&page.summary);
-    text.push('\n');
+    put(&mut text, 0, Paint::Plain, &page.summary);
     text
 }
 

@@ -18,8 +18,7 @@ pub(super) fn drawn(page: &Page, width: Option<usize>) -> String {
         lines.group(group);
         lines.text.push('\n');
     }
-    lines.text.push_str(&page.summary);
-    lines.text.push('\n');
+    lines.put(0, Paint::Plain, &page.summary);
     lines.text
 }
 
