@@ -179,9 +179,7 @@ fn a_terminal_gives_the_width_and_gets_colours_unless_they_are_unwanted() {
         assert!(page.all(|line| line.trim_end().chars().count() <= columns), "{columns}:\n{plain}");
         assert_eq!(plain.contains("REACHED AT"), columns >= 120, "{plain}");
     }
-    let ran = on_terminal(80, &scan, |script| {
-        script.env("NO_COLOR", "1");
-    });
+    let ran = on_terminal(80, &scan, |script| _ = script.env("NO_COLOR", "1"));
     assert!(!String::from_utf8(ran.stdout.clone()).unwrap().contains('\x1b'), "{ran:?}");
 }
 
@@ -199,9 +197,7 @@ int main(void) { prctl(PR_SET_PDEATHSIG, SIGKILL); sleep(20); }";
     let built = std::process::Command::new("cc").arg("-o").arg(&helper).arg(source).status().unwrap();
     assert!(built.success());
     let scan = format!("scan {}", inside.target());
-    let ran = on_terminal(80, &scan, |script| {
-        script.env("PORTOLAN_HELPER", &helper);
-    });
+    let ran = on_terminal(80, &scan, |script| _ = script.env("PORTOLAN_HELPER", &helper));
     let text = String::from_utf8(ran.stdout).unwrap();
     let told = text.find("\r\x1b[Kreading 1 of 1 containers…");
     let erased = text.rfind("\r\x1b[K").unwrap_or_else(|| panic!("{text:?}"));
