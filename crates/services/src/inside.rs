@@ -148,8 +148,9 @@ impl<'a> Inside<'a> {
                 for (wanted, outcome) in wanted.iter().zip(&mut outcomes) {
                     self.take(wanted, outcome);
                 }
-                for (directory, outcome) in directories.iter().zip(outcomes) {
-                    let _ = self.look(directory, outcome);
+                for (directory, outcome) in directories.into_iter().zip(outcomes) {
+                    let stat = self.look(&directory, outcome);
+                    self.looked.insert(directory, stat);
                 }
             }
             Err(error) => {
@@ -258,11 +259,13 @@ impl<'a> Inside<'a> {
                 self.bytes = self.bytes.saturating_add(length);
                 let stat = content.stat;
                 self.prints.note(path, Some(&stat));
+                self.looked.insert(path.to_owned(), Ok(stat));
                 Ok(Arc::from(content.bytes))
             }
             Err(error) => {
                 if error.kind() == ErrorKind::NotFound {
                     self.prints.note(path, None);
+                    self.looked.insert(path.to_owned(), Err(unread(&error)));
                 }
                 Err(unread(&error))
             }
@@ -295,16 +298,6 @@ impl Source for Inside<'_> {
             let path = Escaped(path.as_os_str().as_bytes());
             Err(Unread::new(ErrorKind::Protocol, format!("read {path}: no answer")))
         })
-    }
-
-    fn part(&mut self, path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, Unread> {
-        let read = Operation::Read { max_bytes: length.min(MOST_BYTES), offset, prefix: true };
-        let batch = Batch::new().operation(read, path);
-        match self.files.batch(self.process, &batch).map_err(|e| unread(&e))?.into_iter().next() {
-            Some(Ok(Outcome::Content(content))) => Ok(content.bytes),
-            Some(Err(error)) => Err(unread(&error)),
-            _ => Err(Unread::new(ErrorKind::Protocol, "read: no answer")),
-        }
     }
 
     fn include(&mut self, pattern: &Path) -> Included {

@@ -49,12 +49,6 @@ impl Source for Memory {
         }
     }
 
-    fn part(&mut self, path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, Unread> {
-        let file = self.files.get(path).ok_or_else(|| missing(path))?;
-        let (offset, length) = (usize::try_from(offset).unwrap(), usize::try_from(length).unwrap());
-        Ok(file.iter().skip(offset).take(length).copied().collect())
-    }
-
     fn include(&mut self, pattern: &Path) -> Included {
         let paths = self.glob(pattern);
         let files = paths.into_iter().map(|path| {

@@ -21,13 +21,6 @@ pub trait Source {
     /// Why there is nothing: the kinds are those of `portolan_files`.
     fn read(&mut self, path: &Path) -> Result<Arc<[u8]>, Unread>;
 
-    /// The bytes of a file from this one on, at most so many; fewer at its end. For what is looked for in programs, which
-    /// are larger than configurations.
-    ///
-    /// # Errors
-    /// Why there is nothing.
-    fn part(&mut self, path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, Unread>;
-
     /// The files that match a pattern (`glob(7)`, without `{}`), and what is in them, sorted by their paths as bytes.
     /// A pattern without wildcards is a file that may be missing.
     fn include(&mut self, pattern: &Path) -> Included;

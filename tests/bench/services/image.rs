@@ -81,6 +81,7 @@ impl Image {
         self.write("etc/nginx/sites-enabled/default", format!("{SITE}{}", comments("# ", 2000)));
         self.write("etc/redis/redis.conf", format!("{REDIS}{}", comments("# ", 107_000)));
         self.write("etc/postgresql/15/main/postgresql.conf", format!("{POSTGRES}{}", comments("#", 29_000)));
+        fs::create_dir_all(self.0.join("etc/postgresql/15/main/conf.d")).unwrap();
         self.write("etc/postgresql/15/main/pg_hba.conf", format!("{HBA}{}", comments("# ", 4500)));
         self.write("etc/postgresql/15/main/pg_ident.conf", comments("# ", 1600));
         self.write(
@@ -137,6 +138,7 @@ const NGINX: &str = "\
 user www-data;
 worker_processes auto;
 pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
 include /etc/nginx/modules-enabled/*.conf;
 events { worker_connections 768; }
 http {
@@ -144,7 +146,6 @@ http {
     include /etc/nginx/mime.types;
     default_type application/octet-stream;
     access_log /var/log/nginx/access.log;
-    error_log /var/log/nginx/error.log;
     gzip on;
     include /etc/nginx/conf.d/*.conf;
     include /etc/nginx/sites-enabled/*;

@@ -15,13 +15,13 @@
 static const struct service {
     const char *program;
     int port, workers;
-    const char *log;
+    const char *logs[3];
 } SERVICES[] = {
-    {"nginx", 80, 1, "/var/log/nginx/access.log"},
-    {"redis-server", 6379, 0, "/var/log/redis/redis-server.log"},
-    {"postgres", 5432, 1, 0},
-    {"mariadbd", 3306, 0, "/var/log/mysql/error.log"},
-    {"haproxy", 8404, 0, 0},
+    {"nginx", 80, 1, {"/var/log/nginx/access.log", "/var/log/nginx/error.log", "/var/log/nginx/site.log"}},
+    {"redis-server", 6379, 0, {"/var/log/redis/redis-server.log"}},
+    {"postgres", 5432, 1, {0}},
+    {"mariadbd", 3306, 0, {"/var/log/mysql/error.log"}},
+    {"haproxy", 8404, 0, {0}},
 };
 
 static void must(int result, const char *what) {
@@ -39,7 +39,8 @@ int main(int argc, char **argv) {
         struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(service->port)};
         must(bind(s, (void *)&address, sizeof address), "bind");
         must(listen(s, 128), "listen");
-        if (service->log) must(open(service->log, O_WRONLY | O_APPEND | O_CREAT, 0644), service->log);
+        for (int log = 0; log < 3 && service->logs[log]; log++)
+            must(open(service->logs[log], O_WRONLY | O_APPEND | O_CREAT, 0644), service->logs[log]);
         for (int worker = 0; worker < service->workers; worker++)
             if (fork() == 0) break;
         /* Whoever started this counts: it is there. */

@@ -1,7 +1,9 @@
 //! Real services of Debian's packages inside: what is recognised, and what their configurations say.
 
+mod again;
 mod apache;
 mod haproxy;
+mod hostile;
 mod memcached;
 mod mosquitto;
 mod mysql;

@@ -32,10 +32,6 @@ impl Source for Hostile {
         (0..1000).map(|n| pattern.with_file_name(n.to_string())).collect()
     }
 
-    fn part(&mut self, path: &Path, _: u64, _: u64) -> Result<Vec<u8>, Unread> {
-        Ok((self.0)(path))
-    }
-
     fn find(&mut self, path: &Path, _: &Find) -> Result<Arc<Findings>, Unread> {
         Err(Unread::new(ErrorKind::NotFound, format!("{}: nothing", path.display())))
     }

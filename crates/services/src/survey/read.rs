@@ -28,7 +28,7 @@ pub(super) struct Job<'a> {
 }
 
 /// So many containers are read at once. Most of that time passes in the helper.
-const THREADS: usize = 8;
+const THREADS: usize = 4;
 
 /// Does all jobs; after the deadline, none is begun.
 pub(super) fn all(

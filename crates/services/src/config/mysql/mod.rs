@@ -45,8 +45,12 @@ fn foresee(launch: &Launch) -> Vec<Wanted> {
             wanted.push(Wanted::Include(Path::new(directory).join(names)));
         }
     }
+    let home = launch.variable("HOME").filter(|home| home.starts_with(b"/"));
+    wanted.extend(home.map(|home| Wanted::Read(path_of(home).join(".my.cnf"))));
     wanted.push(Wanted::Read("/etc/mysql/debian.cnf".into()));
-    wanted.push(Wanted::Read("/var/lib/mysql/mysql_upgrade_info".into()));
+    for told in ["mysql_upgrade_info", "mariadb_upgrade_info"] {
+        wanted.push(Wanted::Read(Path::new("/var/lib/mysql").join(told)));
+    }
     wanted
 }
 

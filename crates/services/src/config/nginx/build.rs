@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use portolan_files::Find;
+
 use crate::launch::Launch;
 use crate::source::Source;
 
@@ -18,11 +20,10 @@ pub(super) struct Build {
     pub(super) access_log: PathBuf,
 }
 
-/// Larger programs are not looked through: `OpenResty` has its libraries inside.
+/// Larger programs are not looked through to their end: `OpenResty` has its libraries inside.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
-const WINDOW: u64 = 1024 * 1024;
 /// More than any such text has.
-const OVERLAP: u64 = 32 * 1024;
+const LONGEST: u32 = 16 * 1024;
 const MARK: &[u8] = b"configure arguments:";
 
 impl Build {
@@ -31,21 +32,21 @@ impl Build {
         if launch.deleted || launch.program.as_os_str().is_empty() {
             return None;
         }
-        let mut offset = 0_u64;
-        while offset < MOST_BYTES {
-            let bytes = source.part(&launch.program, offset, WINDOW).ok()?;
-            if let Some(found) = find(&bytes, MARK)
-                && let Some(rest) = bytes.get(found.saturating_add(MARK.len())..)
-                && let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\0'))
-            {
-                return Some(Self::parse(&String::from_utf8_lossy(rest.get(..end)?)));
-            }
-            if u64::try_from(bytes.len()).ok()? < WINDOW {
-                return None;
-            }
-            offset = offset.saturating_add(WINDOW.saturating_sub(OVERLAP));
-        }
-        None
+        let find = Find {
+            texts: vec![MARK.to_vec()],
+            at_lines: false,
+            before: 0,
+            after: LONGEST,
+            offset: 0,
+            max_looked: MOST_BYTES,
+            max_places: 1,
+            max_bytes: u64::from(LONGEST),
+        };
+        let found = source.find(&launch.program, &find).ok()?;
+        let place = found.places.first()?;
+        let rest = place.bytes.get(place.at.saturating_add(MARK.len())..)?;
+        let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\0'))?;
+        Some(Self::parse(&String::from_utf8_lossy(rest.get(..end)?)))
     }
 
     /// From the arguments of `configure`.
@@ -113,18 +114,6 @@ fn words(text: &str) -> Vec<String> {
         }
     }
     words
-}
-
-fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
-    let first = *mark.first()?;
-    let mut from = 0_usize;
-    loop {
-        let at = bytes.get(from..)?.iter().position(|byte| *byte == first)?.saturating_add(from);
-        if bytes.get(at..)?.starts_with(mark) {
-            return Some(at);
-        }
-        from = at.saturating_add(1);
-    }
 }
 
 #[cfg(test)]
