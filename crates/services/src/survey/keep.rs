@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use portolan_files::Files;
 use portolan_linux::{ErrorKind, ProcessId};
+use portolan_scan::Inventory;
 
 use super::scene::Scene;
 use super::view::View;
@@ -23,6 +24,8 @@ pub(super) struct Kept {
     services: HashMap<ProcessId, One>,
     /// What was read of whose files, and whether all of it was found as it was in this survey.
     views: HashMap<View, (Prints, Option<bool>)>,
+    /// Of the chart of the last survey, if all that it shows was surveyed.
+    whole: Option<u64>,
     hasher: RandomState,
     now: Instant,
     round: u64,
@@ -42,6 +45,7 @@ impl Default for Kept {
         Self {
             services: HashMap::new(),
             views: HashMap::new(),
+            whole: None,
             hasher: RandomState::new(),
             now: Instant::now(),
             round: 0,
@@ -59,6 +63,32 @@ impl Kept {
         }
     }
 
+    /// A number that is another when any process, program, socket or container of a chart is.
+    pub(super) fn whole(&self, chart: &Inventory) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for member in &chart.processes {
+            (member.id, member.parent, member.arguments, member.container).hash(&mut hasher);
+            (member.mnt, member.net, member.name()).hash(&mut hasher);
+        }
+        for listener in &chart.listeners {
+            (listener.netns, listener.protocol, listener.inode, &listener.local).hash(&mut hasher);
+            listener.owner.hash(&mut hasher);
+        }
+        for container in &chart.containers {
+            (&container.id, container.init, &container.image).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// All services as they were, if the chart is as it was and every one of them still is.
+    pub(super) fn all(&mut self, whole: u64, files: Option<&Files>) -> Option<Vec<Arc<Service>>> {
+        if self.whole != Some(whole) {
+            return None;
+        }
+        let ids: Vec<ProcessId> = self.services.keys().copied().collect();
+        ids.into_iter().map(|id| self.find(id, None, files)).collect()
+    }
+
     /// A number that is another when a service's processes, programs, sockets or container are others.
     pub(super) fn shape(&self, group: &Group<'_>, scene: &Scene<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
@@ -73,10 +103,15 @@ impl Kept {
         hasher.finish()
     }
 
-    /// The service as it was, if it still is.
-    pub(super) fn find(&mut self, id: ProcessId, shape: u64, files: Option<&Files>) -> Option<Arc<Service>> {
+    /// The service as it was, if it still is; without a shape, if its files are.
+    pub(super) fn find(
+        &mut self,
+        id: ProcessId,
+        shape: Option<u64>,
+        files: Option<&Files>,
+    ) -> Option<Arc<Service>> {
         let one = self.services.get_mut(&id)?;
-        if one.shape != shape || one.due <= self.now {
+        if shape.is_some_and(|shape| one.shape != shape) || one.due <= self.now {
             return None;
         }
         if let Some(files) = files
@@ -126,8 +161,9 @@ impl Kept {
         self.services.insert(id, one);
     }
 
-    /// Ends a survey: what it did not see is forgotten.
-    pub(super) fn end(&mut self) {
+    /// Ends a survey: what it did not see is forgotten. `whole`: of the chart, if all of it was surveyed.
+    pub(super) fn end(&mut self, whole: Option<u64>) {
+        self.whole = whole;
         let round = self.round;
         self.services.retain(|_, one| one.round == round);
         let seen: std::collections::HashSet<&View> = self.services.values().map(|one| &one.view).collect();

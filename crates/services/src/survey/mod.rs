@@ -76,6 +76,21 @@ pub struct Progress {
     pub total: usize,
 }
 
+impl Survey {
+    fn finish(&mut self, start: Instant) {
+        self.services.sort_by(|a, b| {
+            let container = |s: &Service| s.container.is_none();
+            (container(a), &a.container, &a.kind, a.process).cmp(&(
+                container(b),
+                &b.container,
+                &b.kind,
+                b.process,
+            ))
+        });
+        self.elapsed = start.elapsed();
+    }
+}
+
 /// Something that a survey could not look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -163,22 +178,33 @@ impl Surveyor {
                 message,
             });
         }
+        self.kept.begin(start);
+        let whole = self.kept.whole(chart);
+        if let Some(services) = self.kept.all(whole, files) {
+            survey.services = services;
+            survey.faults.extend(self.unreadable());
+            survey.finish(start);
+            return survey;
+        }
+        let mut seen_whole = true;
         let scene = Scene::of(chart);
         self.look(chart, &scene);
         survey.faults.extend(self.unreadable());
         let verdicts = self.verdicts(chart, &scene);
         let launch = |id: ProcessId| Some(self.known.get(&id)?.launch.as_ref());
         let groups = group::join(&chart.processes, &verdicts, launch);
-        self.kept.begin(start);
         let mut jobs: HashMap<View, Vec<Draft<'_>>> = HashMap::new();
         for group in groups.into_iter().filter(|group| scene.matters(group, &self.known, &verdicts)) {
             let shape = self.kept.shape(&group, &scene);
-            if let Some(service) = self.kept.find(group.first.id, shape, files) {
+            if let Some(service) = self.kept.find(group.first.id, Some(shape), files) {
                 survey.services.push(service);
                 continue;
             }
-            let Some(known) = self.known.get(&group.first.id) else { continue };
-            let Ok(process) = Process::reopen(group.first.id) else { continue };
+            let known = self.known.get(&group.first.id);
+            let (Some(known), Ok(process)) = (known, Process::reopen(group.first.id)) else {
+                seen_whole = false;
+                continue;
+            };
             let mut launch = Launch::clone(&known.launch).with_surroundings(&process);
             launch.ports = group.members.iter().flat_map(|member| scene.ports(member)).collect();
             launch.ports.sort_unstable();
@@ -203,12 +229,9 @@ impl Surveyor {
                 survey.services.push(service);
             }
         }
-        self.kept.end();
-        survey.services.sort_by(|a, b| {
-            let key = |s: &Service| (s.container.is_none(), s.container.clone(), s.kind.clone(), s.process);
-            key(a).cmp(&key(b))
-        });
-        survey.elapsed = start.elapsed();
+        seen_whole &= chart.processes.iter().all(|member| self.known.contains_key(&member.id));
+        self.kept.end(seen_whole.then_some(whole));
+        survey.finish(start);
         survey
     }
 
