@@ -14,7 +14,8 @@ use crate::configuration::{Configuration, LogFormat, LogPurpose, Purpose};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Service {
-    /// What it is, by its rule's name: `postgresql`; `unknown` for a program that listens and that no rule knows.
+    /// What it is, by its rule's name: `postgresql`. A program that listens and that no rule knows has the name of its
+    /// file, or `unknown` where that would be another kind's; its confidence is low.
     pub kind: String,
     /// Other names of that kind.
     pub aliases: Vec<String>,

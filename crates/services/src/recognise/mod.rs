@@ -21,6 +21,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub(crate) struct Verdict {
     pub(crate) confidence: Confidence,
 }
 
+/// A program with a longer name is told as unknown.
+const LONGEST_KIND: usize = 64;
+
 /// Judges processes by rules.
 #[derive(Debug)]
 pub(crate) struct Recogniser {
@@ -63,6 +67,8 @@ pub(crate) struct Recogniser {
     wrappers: Names,
     wrapping_scripts: Names,
     unknown: Arc<Rule>,
+    /// The kinds of all rules, and their other names.
+    kinds: HashSet<String>,
 }
 
 /// A rule that holds.
@@ -99,6 +105,7 @@ impl Recogniser {
             index: Index::of(&rules),
             wrappers: Names::of(&wrappers.program),
             wrapping_scripts: Names::of(&wrappers.script),
+            kinds: rules.iter().flat_map(|rule| rule.aliases.iter().chain([&rule.kind])).cloned().collect(),
             rules,
             unknown: Arc::new(unknown),
         }
@@ -155,12 +162,23 @@ impl Recogniser {
             true => format!("its program is {}", Escaped(running.path)),
             false => "its program cannot be read".to_owned(),
         };
+        let named = if running.told_by_kernel { self.named_after(name) } else { None };
         Verdict {
-            rule: Arc::clone(&self.unknown),
+            rule: named.map_or_else(|| Arc::clone(&self.unknown), Arc::new),
             evidence: vec![evidence, "no rule knows it".to_owned()],
             name: if name.is_empty() { "unknown".to_owned() } else { Escaped(name).to_string() },
             confidence: Confidence::Low,
         }
+    }
+
+    /// A kind for a program of this name, unless that could be taken for one that a rule has.
+    fn named_after(&self, name: &[u8]) -> Option<Rule> {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-".contains(byte);
+        if name.is_empty() || name.len() > LONGEST_KIND || !name.iter().all(plain) {
+            return None;
+        }
+        let kind = String::from_utf8_lossy(name).to_ascii_lowercase();
+        (!self.kinds.contains(&kind)).then(|| Rule { kind, ..Rule::clone(&self.unknown) })
     }
 
     /// Whether a process only starts others, and waits for them: `tini`, `sh -c`, a container's start script.

@@ -145,6 +145,14 @@ fn what_no_rule_knows_is_called_by_its_program() {
     let verdict = recogniser.unknown(&Facts { launch: &acme, ports: &[80] });
     assert_eq!((verdict.rule.kind.as_str(), verdict.name.as_str()), ("unknown", "acme\\x1b[2J"));
     assert_eq!(verdict.supported(&[80], Some("nginx"), None).1, Confidence::Low);
+    let kind_of = |program: &str| {
+        let launch = launch(program, &["x"]);
+        recogniser.unknown(&Facts { launch: &launch, ports: &[6667] }).rule.kind.clone()
+    };
+    assert_eq!(kind_of("/opt/Acme-ircd"), "acme-ircd");
+    // Another kind's name, or what is no plain name.
+    assert_eq!(kind_of("/tmp/postgresql"), "unknown");
+    assert_eq!(kind_of("/tmp/a b"), "unknown");
 }
 
 #[test]
@@ -169,21 +177,4 @@ fn no_bytes_are_too_odd_to_be_judged() {
     let mut long = launch("/usr/bin/python3", &["python3"]);
     long.arguments.push([b"/srv/", &b"a".repeat(100_000)[..]].concat());
     assert!(judge(&recogniser, &long).unwrap().name.len() <= 64);
-}
-
-/// Not part of the suite: `cargo test --release -p portolan-services -- --ignored --nocapture figure`.
-#[test]
-#[ignore = "prints how long it takes, and holds it to nothing"]
-fn figure_of_six_thousand_processes() {
-    let recogniser = Recogniser::new(&Rules::built_in());
-    let mut rows: Vec<Row> = Vec::new();
-    while rows.len() < 6000 {
-        rows.extend(Row::all(SERVICES).chain(Row::all(OTHERS)));
-    }
-    rows.truncate(6000);
-    for _ in 0..5 {
-        let start = std::time::Instant::now();
-        let known = rows.iter().filter(|row| judge(&recogniser, &row.launch).is_some()).count();
-        println!("{known} of {} known in {:?}", rows.len(), start.elapsed());
-    }
 }
