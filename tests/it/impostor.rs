@@ -48,7 +48,7 @@ static void frame(uint8_t kind, const void *payload, uint32_t length) {
     put(all, 12 + length);
 }
 static void hello(void) {
-    char h[40] = "PORTOLAN\2\0\7";
+    char h[40] = "PORTOLAN\3\0\7";
     uint64_t mnt = MNT; h[16] = 4; memcpy(h + 32, &mnt, 8);
     frame(1, h, 40);
 }
@@ -64,7 +64,7 @@ static int introduced;
 /* Comes back in each child; kills those that take too long, and tells of those that a signal ended. */
 static void serve(int s) {
     static struct { pid_t pid; char id[8]; long until; } all[256]; int count = 0;
-    if (!introduced) send(s, "PORTOLAN\2\0", 10, 0);
+    if (!introduced) send(s, "PORTOLAN\3\0", 10, 0);
     for (;;) {
         static char request[131072], control[64];
         struct iovec part = {request, sizeof request};
@@ -274,8 +274,8 @@ fn a_server_that_never_serves_is_given_up_in_time() {
     stage.refuses(&says("\"PORTOLAN\\1\\0\", 10"), ErrorKind::Protocol, "version 1");
     stage.refuses(&says("zeroes, 64"), ErrorKind::Protocol, BROKEN);
     // Ready, and then deaf or gone.
-    stage.refuses(&says("\"PORTOLAN\\2\\0\", 10"), ErrorKind::Timeout, "deadline");
-    let gone = stage.server("send(atoi(argv[2]), \"PORTOLAN\\2\\0\", 10, 0); usleep(1000); _exit(0);");
+    stage.refuses(&says("\"PORTOLAN\\3\\0\", 10"), ErrorKind::Timeout, "deadline");
+    let gone = stage.server("send(atoi(argv[2]), \"PORTOLAN\\3\\0\", 10, 0); usleep(1000); _exit(0);");
     assert_eq!(stage.read(&gone, PATIENCE), Err(ErrorKind::HelperDied));
 }
 
@@ -283,10 +283,10 @@ fn a_server_that_never_serves_is_given_up_in_time() {
 fn news_that_are_none_end_the_server_and_nothing_else() {
     require!(Need::Root, Need::Overlay, Need::Program("cc"));
     let stage = Stage::new("news");
-    let news = "send(atoi(argv[2]), \"PORTOLAN\\2\\0\", 10, 0); for (;;) send(atoi(argv[2]), zeroes, 17, 0);";
+    let news = "send(atoi(argv[2]), \"PORTOLAN\\3\\0\", 10, 0); for (;;) send(atoi(argv[2]), zeroes, 17, 0);";
     assert_eq!(stage.read(&stage.server(news), PATIENCE), Err(ErrorKind::HelperDied));
     // Of requests that nobody made: they cost no memory.
-    let body = "send(atoi(argv[2]), \"PORTOLAN\\2\\0\", 10, 0); introduced = 1; if (fork()) { char n[16] = {0};
+    let body = "send(atoi(argv[2]), \"PORTOLAN\\3\\0\", 10, 0); introduced = 1; if (fork()) { char n[16] = {0};
         for (uint64_t id = 1000; ; id++) { memcpy(n, &id, 8); if (send(atoi(argv[2]), n, 16, MSG_NOSIGNAL) < 0) _exit(0); } }";
     let flood = stage.compile(body, "hello(); stat_(); frame(2, \"true\", 4); end(4, 0);");
     assert_eq!(stage.read(&flood, PATIENCE).as_deref(), Ok(&b"true"[..]));
@@ -314,7 +314,7 @@ fn an_answer_from_another_mount_namespace_is_not_believed() {
     let here = stage.helper(&format!("hello(); {body}"));
     assert_eq!(stage.read(&here, PATIENCE).as_deref(), Ok(&b"host"[..]));
     // The number of the first mount namespace of a host, or of none at all.
-    let hello = "char h[40] = \"PORTOLAN\\2\\0\\7\"; uint64_t mnt = 4026531841UL; memcpy(h + 32, &mnt, 8);";
+    let hello = "char h[40] = \"PORTOLAN\\3\\0\\7\"; uint64_t mnt = 4026531841UL; memcpy(h + 32, &mnt, 8);";
     let elsewhere = stage.helper(&format!("{hello} frame(1, h, 40); {body}"));
     stage.refuses(&elsewhere, ErrorKind::TargetChanged, "changed its namespaces");
 }

@@ -25,7 +25,7 @@ until nsenter --target $container --net ss -Hltn 2>/dev/null | grep -q ':7700 ';
     tries=$((tries + 1)); [ $tries -lt 100 ]; sleep 0.05
 done
 for _ in 1 2 3; do "$1" dial "pid:$container" 127.0.0.1:7700 </dev/null; done
-"$1" scan 2>/dev/null | grep -c ' 127.0.0.1:7700 '
+"$1" scan --listeners 2>/dev/null | grep -c ' 127.0.0.1:7700 '
 "#;
 
 const SERVER: &str = "

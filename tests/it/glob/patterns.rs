@@ -10,7 +10,9 @@ use crate::scratch::Scratch;
 
 /// Configuration as Debian lays it out: files, hidden files, enabled sites as links, some of them dangling.
 fn web(name: &str) -> World {
+    // Of its own, whatever the host has there.
     World::new(name)
+        .tmpfs("/srv")
         .file("/srv/nginx.conf", "include conf.d/*.conf;")
         .file("/srv/conf.d/b.conf", "")
         .file("/srv/conf.d/a.conf", "")

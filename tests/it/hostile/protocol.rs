@@ -46,7 +46,7 @@ static void frame(uint8_t kind, const void *payload, uint32_t length) {
     put(all, 12 + length);
 }
 static void hello(void) {
-    char h[40] = "PORTOLAN\2\0\7";
+    char h[40] = "PORTOLAN\3\0\7";
     uint64_t mnt = MNT; h[16] = 4; memcpy(h + 32, &mnt, 8);
     frame(1, h, 40);
 }
@@ -74,7 +74,7 @@ static void pass_descriptors(const char *text, size_t length) {
 static void answer(void);
 int main(int argc, char **argv) {
     control = atoi(argv[argc - 1]);
-    send(control, "PORTOLAN\2\0", 10, 0);
+    send(control, "PORTOLAN\3\0", 10, 0);
     for (;;) {
         static char request[131072];
         char room[CMSG_SPACE(16 * sizeof(int))];
