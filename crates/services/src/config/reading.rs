@@ -243,8 +243,18 @@ const MOST_LOGS: usize = 256;
 
 /// Lines with their numbers, without what ends them.
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    (1_u32..).zip(text.split(|b| *b == b'\n')).map(|(n, line)| (n, line.strip_suffix(b"\r").unwrap_or(line)))
+    let mut rest = Some(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text));
+    let lines = std::iter::from_fn(move || {
+        let text = rest?;
+        // Most of a configuration is comments, of which the ends are all that counts.
+        let (line, after) = match memchr::memchr(b'\n', text) {
+            Some(end) => (text.get(..end)?, text.get(end.saturating_add(1)..)),
+            None => (text, None),
+        };
+        rest = after;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    });
+    (1_u32..).zip(lines)
 }
 
 /// A path that need not be UTF-8.
@@ -307,4 +317,17 @@ pub(crate) fn started_in(launch: &Launch) -> PathBuf {
         .variable("PWD")
         .filter(|directory| directory.starts_with(b"/"))
         .map_or_else(|| launch.directory.clone(), path_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn lines_are_numbered_and_lose_their_ends() {
+        let all: Vec<_> = lines(b"\xef\xbb\xbfa\r\n\nb").collect();
+        assert_eq!(all, [(1, &b"a"[..]), (2, b""), (3, b"b")]);
+        assert_eq!(lines(b"").collect::<Vec<_>>(), [(1, &b""[..])]);
+        assert_eq!(lines(b"a\n").count(), 2);
+    }
 }
