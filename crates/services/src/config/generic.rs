@@ -75,8 +75,11 @@ fn told(launch: &Launch) -> Vec<Candidate> {
             _ => argument.as_slice(),
         };
         let path = Path::new(OsStr::from_bytes(value));
-        let ending = path.extension()?.to_str()?;
-        (!value.starts_with(b"-") && ENDINGS.contains(&ending)).then(|| (launch.resolve(path), "argument"))
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        // What lies there is configuration, whatever its name.
+        let place = ["/etc", "/usr/local/etc"].iter().any(|place| path.starts_with(place));
+        let is_one = place || ENDINGS.contains(&ending);
+        (!value.starts_with(b"-") && is_one).then(|| (launch.resolve(path), "argument"))
     });
     all.extend(values);
     let mut unique: Vec<Candidate> = Vec::new();
@@ -91,6 +94,9 @@ fn told(launch: &Launch) -> Vec<Candidate> {
 /// Where the rule says, and where services have their configurations.
 fn usual(rule: &Rule, launch: &Launch) -> Vec<Candidate> {
     let mut all: Vec<Candidate> = rule.configs.iter().map(|path| (PathBuf::from(path), USUAL)).collect();
+    if !all.is_empty() {
+        return all;
+    }
     // Of a runtime, the program says nothing about what it runs.
     let program = std::str::from_utf8(launch.name()).ok().filter(|_| !rule.runtime || rule.when.is_empty());
     for name in [program, Some(rule.kind.as_str()).filter(|_| !rule.runtime)].into_iter().flatten() {
@@ -131,13 +137,23 @@ mod tests {
 
     #[test]
     fn what_the_arguments_name_goes_before_what_is_usual() {
-        let arguments = ["thingd", "-c", "/srv/a", "--rules=/srv/b.yml", "-d", "-c/srv/none", "c.toml"];
+        let arguments = [
+            "thingd",
+            "-c",
+            "/srv/a",
+            "--rules=/srv/b.yml",
+            "-d",
+            "-c/srv/none",
+            "c.toml",
+            "/etc/thing/main",
+        ];
         let launch = Launch::test("/usr/sbin/thingd", &arguments, &[]);
-        let there = ["/srv/a", "/srv/b.yml", "/c.toml", "/etc/thingd.conf"];
-        let told = ["/srv/a", "/srv/b.yml", "/c.toml"].map(|path| (path.to_owned(), "argument"));
+        let there = ["/srv/a", "/srv/b.yml", "/c.toml", "/etc/thing/main", "/etc/thingd.conf"];
+        let told =
+            ["/srv/a", "/srv/b.yml", "/c.toml", "/etc/thing/main"].map(|path| (path.to_owned(), "argument"));
         assert_eq!(files(&rule("thing"), &launch, &there), told);
         let usual = [("/etc/thingd.conf".to_owned(), USUAL)];
-        assert_eq!(files(&rule("thing"), &launch, &there[3..]), usual);
+        assert_eq!(files(&rule("thing"), &launch, &there[4..]), usual);
     }
 
     #[test]
