@@ -2,7 +2,7 @@
 //! call is made to fail, and the command and its helper run all the same. `docs/kernel-features.md` names these tests.
 //!
 //! - `rig`: how a call is made to fail
-//! - `scan`, `watch`, `dial`, `files`: what each door does without
+//! - `scan`, `services`, `watch`, `dial`, `files`: what each door does without
 //! - `floor`: what happens below the oldest supported kernel
 //! - `table`: the document names tests that exist
 
@@ -11,5 +11,6 @@ mod files;
 mod floor;
 mod rig;
 mod scan;
+mod services;
 mod table;
 mod watch;

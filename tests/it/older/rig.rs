@@ -70,9 +70,19 @@ impl Rig {
 
     /// The command behind the shim, and what it was seen to miss.
     pub(super) fn missing(&self, words: &[&str], arguments: &[&str]) -> (Ran, Vec<String>) {
+        self.behind(words, &binary(), arguments)
+    }
+
+    /// Another test behind the shim, and what it was seen to miss.
+    pub(super) fn test(&self, words: &[&str], name: &str) -> (Ran, Vec<String>) {
+        let tests = std::env::current_exe().unwrap();
+        self.behind(words, &tests, &["--exact", name, "--nocapture"])
+    }
+
+    fn behind(&self, words: &[&str], program: &Path, arguments: &[&str]) -> (Ran, Vec<String>) {
         let told = self.scratch.join("told");
         let _ = std::fs::remove_file(&told);
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program);
         command.args(arguments).env("PORTOLAN_HELPER", helper()).env("LD_PRELOAD", &self.shim);
         command.env("OLDER_TOLD", &told);
         command.env("OLDER", words.iter().map(|word| format!("{word},")).collect::<String>());

@@ -5,6 +5,7 @@
    inet= unix=  the dumps of these families, as without the modules inet_diag and unix_diag
    udp= mptcp=  the dumps of these protocols, as without udp_diag and mptcp_diag
    size=        the size of the list of descriptors
+   cached=      looking paths up in the kernel's memory only (RESOLVE_CACHED)
    NAME=N       opening NAME below /proc/PID fails with this errno
    NAME=/PATH   what is opened is another file
    What is rewritten is refused by the kernel itself, in its own words. */
@@ -128,3 +129,25 @@ OPEN_AT(openat64)
     }
 STAT_AT(fstatat, stat)
 STAT_AT(fstatat64, stat64)
+
+/* Whoever calls the kernel by number. */
+#define RESOLVE_CACHED_FLAG 0x20
+long syscall(long number, ...) {
+    static long (*next)(long, ...);
+    if (!next) next = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+    va_list list;
+    va_start(list, number);
+    long a = va_arg(list, long), b = va_arg(list, long), c = va_arg(list, long);
+    long d = va_arg(list, long), e = va_arg(list, long), f = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_openat2 && missing("cached")) {
+        /* struct open_how: flags, mode, resolve. */
+        const unsigned long long *how = (const void *)c;
+        if (how && how[2] & RESOLVE_CACHED_FLAG) {
+            told("cached");
+            errno = EINVAL;
+            return -1;
+        }
+    }
+    return next(number, a, b, c, d, e, f);
+}
