@@ -17,7 +17,9 @@ use crate::inside::Inside;
 fn it_is_recognised_with_its_workers_as_one() {
     require!(Need::Root, Need::Overlay, Need::Program("nginx"));
     let inside = Inside::start(&running("mkdir -p /var/log/nginx && exec nginx -g 'daemon off;'"));
-    let services = services_of(&inside, "nginx");
+    // It listens before its workers are there.
+    let with_workers = |services: &[Service]| services.iter().any(|service| service.processes.len() > 1);
+    let services = services_when(&inside.container, with_workers);
     let nginx: Vec<_> = services.iter().filter(|service| service.kind == "nginx").collect();
     assert_eq!(nginx.len(), 1, "{services:#?}");
     assert!(nginx[0].processes.len() > 1, "{nginx:#?}");
