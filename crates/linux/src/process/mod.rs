@@ -207,15 +207,6 @@ impl Process {
         openat(&self.directory, "root", flags, Mode::empty()).map_err(|e| self.denied("open root", os(e)))
     }
 
-    /// The path of the process's own root directory in its mount namespace: `/` but after a chroot.
-    ///
-    /// # Errors
-    /// As [`root`](Self::root).
-    pub fn root_link(&self) -> Result<Vec<u8>> {
-        let link = readlinkat(&self.directory, "root").map_err(|e| self.denied("read root", os(e)))?;
-        Ok(std::os::unix::ffi::OsStringExt::into_vec(link))
-    }
-
     /// Which namespace of a kind the process is in.
     ///
     /// # Errors

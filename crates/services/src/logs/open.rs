@@ -77,7 +77,7 @@ pub(crate) fn log_files_among(process: &Process, most: usize, mounts: &mut Optio
     let mut found = LogFiles { files: Vec::new(), incomplete: !all };
     let mut slow = None;
     // Links are told from the root of the mount namespace, mounts from that of the process.
-    let root = process.root_link().unwrap_or_default();
+    let root = process.root_path().unwrap_or_default();
     let mut seen = HashSet::new();
     for number in numbers {
         let Some(open) = process.open_path(number)? else { continue };
