@@ -1,5 +1,6 @@
 //! What can be said on the command line, and the help that teaches it.
 
+use portolan::SourceChoice;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -156,6 +157,9 @@ pub(crate) struct Watch {
     /// Scan again and again even where the kernel would tell what happens
     #[arg(long)]
     pub(crate) poll: bool,
+    /// How the kernel is asked
+    #[arg(long, value_enum, default_value_t = Source::Auto)]
+    pub(crate) source: Source,
     /// Look for network namespaces that only an open descriptor or a socket holds, and at all threads
     #[arg(long)]
     pub(crate) thorough: bool,
@@ -165,10 +169,20 @@ pub(crate) struct Watch {
 pub(crate) enum Source {
     /// The best way that works here
     Auto,
-    /// BPF iterators (not in this version)
+    /// BPF iterators: everything in one pass
     Bpf,
     /// /proc and `sock_diag`
     Syscalls,
+}
+
+impl Source {
+    pub(crate) fn choice(self) -> SourceChoice {
+        match self {
+            Self::Auto => SourceChoice::Auto,
+            Self::Bpf => SourceChoice::Bpf,
+            Self::Syscalls => SourceChoice::SystemCalls,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -125,6 +125,8 @@ pub enum Feature {
     Confinement,
     /// The kernel does not tell this process when others start and end.
     ProcessEvents,
+    /// The kernel cannot be asked by programs of ours that walk its tables.
+    BpfIterators,
 }
 
 impl fmt::Display for ErrorKind {
@@ -196,6 +198,7 @@ impl fmt::Display for Feature {
                 "the kernel tells of no processes here: it was built without, or this is not the host's own pid, user \
                  and network namespace"
             }
+            Self::BpfIterators => "BPF iterators cannot be used here",
         })
     }
 }

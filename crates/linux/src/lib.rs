@@ -35,11 +35,13 @@
 //! - [`wait`]: waiting for a descriptor, but not past a deadline
 //! - [`exe`]: an executable sealed in memory, and how it is started
 //! - [`privilege`]: capabilities, and which one is missing
+//! - [`bpf`]: all processes and listeners of a host in one pass, by programs that run in the kernel
 //! - [`error`]: the vocabulary of errors for all of portolan
 //! - `lines`: the lines of a text file, one at a time
 //! - `sys`: the only file with `unsafe`
 #![deny(unsafe_code)]
 
+pub mod bpf;
 pub mod error;
 pub mod exe;
 pub mod glance;

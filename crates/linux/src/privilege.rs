@@ -18,6 +18,10 @@ pub enum Capability {
     SetPcap,
     /// To be told of processes by the kernel, and to ask a socket for its network namespace.
     NetAdmin,
+    /// To load BPF programs (Linux 5.8).
+    Bpf,
+    /// To let them read the kernel's structures (Linux 5.8).
+    Perfmon,
     /// Another one, by its number.
     Other(u8),
 }
@@ -36,6 +40,12 @@ impl Capability {
             Self::DacReadSearch => "needed to read files that their owners protect",
             Self::SetPcap => "needed to empty the bounding set",
             Self::NetAdmin => "needed to be told of processes, and to ask a socket for its network namespace",
+            Self::Bpf => {
+                "needed, together with CAP_PERFMON, to ask by BPF iterators; CAP_SYS_ADMIN does as well"
+            }
+            Self::Perfmon => {
+                "needed, together with CAP_BPF, to ask by BPF iterators; CAP_SYS_ADMIN does as well"
+            }
             Self::Other(_) => "needed for this operation",
         }
     }
@@ -50,6 +60,8 @@ impl Capability {
             2 => Self::DacReadSearch,
             8 => Self::SetPcap,
             12 => Self::NetAdmin,
+            39 => Self::Bpf,
+            38 => Self::Perfmon,
             other => Self::Other(other),
         }
     }
@@ -64,6 +76,8 @@ impl Capability {
             Self::DacReadSearch => caps::Capability::CAP_DAC_READ_SEARCH,
             Self::SetPcap => caps::Capability::CAP_SETPCAP,
             Self::NetAdmin => caps::Capability::CAP_NET_ADMIN,
+            Self::Bpf => caps::Capability::CAP_BPF,
+            Self::Perfmon => caps::Capability::CAP_PERFMON,
             Self::Other(_) => return false,
         };
         caps::has_cap(None, caps::CapSet::Effective, capability).unwrap_or(false)
@@ -79,6 +93,8 @@ impl fmt::Display for Capability {
             Self::DacReadSearch => f.write_str("CAP_DAC_READ_SEARCH"),
             Self::SetPcap => f.write_str("CAP_SETPCAP"),
             Self::NetAdmin => f.write_str("CAP_NET_ADMIN"),
+            Self::Bpf => f.write_str("CAP_BPF"),
+            Self::Perfmon => f.write_str("CAP_PERFMON"),
             Self::Other(number) => write!(f, "capability {number}"),
         }
     }

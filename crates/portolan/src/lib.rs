@@ -84,7 +84,8 @@ pub use portolan_linux::{ErrorKind, NamespaceId, NamespaceKind, Process, Process
 pub use portolan_scan::cgroup::{Classification, Kind, classify};
 pub use portolan_scan::{
     Changes, Container, Diff, Explanation, Fault, Inventory, Listener, Local, Member, Namespaces, Pod,
-    Protocol, Reach, Runtime, ScanOptions, Scanner, Stopper, Update, Watch, WatchOptions, explain,
+    Protocol, Reach, Runtime, ScanOptions, Scanner, Source, SourceChoice, Stopper, Update, Watch,
+    WatchOptions, explain,
 };
 pub use portolan_services::{
     Confidence, Configuration, Endpoint, EndpointAddress, LogFile, Progress, Rules, Service, Survey,

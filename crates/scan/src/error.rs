@@ -1,6 +1,7 @@
 //! What makes a scan impossible, and a name without a container.
 
 use portolan_linux::ErrorKind;
+use portolan_linux::bpf::Unavailable;
 use portolan_linux::error::Escaped;
 
 /// A scan or a look-up that gave nothing.
@@ -16,6 +17,8 @@ enum Repr {
     Process(#[source] portolan_linux::Error),
     #[error("watch the host: {0}")]
     Watch(#[source] std::io::Error),
+    #[error("scan by BPF iterators: {0}; `portolan doctor` tells more, and system calls find the same")]
+    Bpf(#[source] Unavailable),
     #[error("no container has the name, id or id prefix '{}'; `portolan scan` lists them", Escaped(.0.as_bytes()))]
     NotFound(String),
     #[error("'{}' could be any of {}; give more of the id", Escaped(.0.as_bytes()), .1.join(", "))]
@@ -29,6 +32,7 @@ impl Error {
         match &self.0 {
             Repr::Proc(error) | Repr::Process(error) => error.kind(),
             Repr::Watch(_) => ErrorKind::Io,
+            Repr::Bpf(why) => why.kind(),
             Repr::NotFound(_) => ErrorKind::NotFound,
             Repr::Ambiguous(..) => ErrorKind::Ambiguous,
         }
@@ -44,6 +48,10 @@ impl Error {
 
     pub(crate) fn watch(error: std::io::Error) -> Self {
         Self(Repr::Watch(error))
+    }
+
+    pub(crate) fn without_bpf(why: Unavailable) -> Self {
+        Self(Repr::Bpf(why))
     }
 
     pub(crate) fn not_found(name: &str) -> Self {

@@ -8,6 +8,7 @@ use crate::container::{Container, Namespaces};
 use crate::fault::Fault;
 use crate::listener::Listener;
 use crate::member::Member;
+use crate::source::Source;
 use crate::{Error, Result};
 
 /// The chart of a host at one moment.
@@ -28,6 +29,8 @@ pub struct Inventory {
     pub faults: Vec<Fault>,
     /// What may be there and was not seen.
     pub unseen: Unseen,
+    /// How the kernel was asked.
+    pub source: Source,
     /// How long the scan took.
     pub elapsed: Duration,
 }
@@ -81,6 +84,7 @@ impl Inventory {
             network_namespaces: Vec::new(),
             faults: Vec::new(),
             unseen: Unseen::default(),
+            source: self.source.clone(),
             elapsed: Duration::ZERO,
         }
     }
@@ -124,6 +128,7 @@ mod tests {
             network_namespaces: Vec::new(),
             faults: Vec::new(),
             unseen: Unseen::default(),
+            source: Source::SystemCalls { without_bpf: None },
             elapsed: Duration::ZERO,
         }
     }

@@ -27,6 +27,7 @@
 //! - [`mod@explain`]: why a process belongs to its container
 //! - [`mod@output`]: where a container's output goes, as its runtime recorded it
 //! - [`scanner`], [`watch`], [`diff`]: scans in a row, and what changes between them
+//! - [`source`]: how the kernel is asked
 //! - `walk` (the processes), `group` (into containers)
 //! - `identity`: who a container is; `evidence` (what tells, and how far it is believed), `records` (the files that
 //!   runtimes keep)
@@ -55,6 +56,7 @@ mod places;
 mod ports;
 mod records;
 pub mod scanner;
+pub mod source;
 mod text;
 mod walk;
 pub mod watch;
@@ -73,6 +75,7 @@ pub use member::Member;
 pub use output::{Driver, Output};
 pub use portolan_linux::{ErrorKind, ProcessId};
 pub use scanner::Scanner;
+pub use source::{Source, SourceChoice};
 pub use watch::{Stopper, Update, Watch, WatchOptions};
 
 /// The result of this crate's functions.
@@ -91,11 +94,13 @@ pub struct ScanOptions {
     /// for a moment (`pidfd_getfd(2)`): should its owner close it just then, its peer is told a moment later. Off by
     /// default.
     pub thorough: bool,
+    /// How the kernel is asked; automatic by default.
+    pub source: SourceChoice,
 }
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { namespace_timeout: Duration::from_secs(1), thorough: false }
+        Self { namespace_timeout: Duration::from_secs(1), thorough: false, source: SourceChoice::Auto }
     }
 }
 

@@ -6,21 +6,17 @@ use portolan::metadata::Answer;
 use portolan::{ErrorKind, Host, Inventory, Rules, ScanOptions, Survey, SurveyOptions, Surveyor, Target};
 
 use super::note;
-use crate::arguments::{Scan, Source};
+use crate::arguments::Scan;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::table::{self, Detail, Page};
 use crate::{json, metadata};
 
 pub(crate) fn run(options: &Scan) -> Result<(), Failure> {
-    if options.source == Source::Bpf {
-        return Err(Failure::Unsupported(
-            "scan by BPF iterators: not in this version; use --source auto or --source syscalls",
-        ));
-    }
     let rules = super::rules::of(options.rules.as_deref())?;
     let mut how = ScanOptions::default();
     how.thorough = options.thorough;
+    how.source = options.source.choice();
     let host = Host::new().with_scan_options(how);
     let progress = Progress::new("scanning…");
     let mut chart = host.scan()?;

@@ -16,6 +16,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) fn run(options: &Watch) -> Result<(), Failure> {
     let mut what = ScanOptions::default();
     what.thorough = options.thorough;
+    what.source = options.source.choice();
     let mut how = WatchOptions::default();
     how.interval = Duration::from_millis(options.interval_ms);
     how.poll = options.poll;

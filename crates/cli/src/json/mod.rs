@@ -57,6 +57,8 @@ pub(crate) fn inventory(chart: &Inventory, survey: Option<&Survey>) -> Value {
         "listeners": chart.listeners.iter().map(listener).collect::<Vec<_>>(),
         "services": survey.services.iter().map(|one| service(one)).collect::<Vec<_>>(),
         "faults": faults.collect::<Vec<_>>(),
+        "source": chart.source.to_string(),
+        "source_reason": chart.source.reason(),
         "elapsed_ms": milliseconds(chart.elapsed),
         "survey_ms": milliseconds(survey.elapsed),
     })

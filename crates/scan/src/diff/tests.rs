@@ -67,6 +67,7 @@ fn chart(containers: Vec<Container>, listeners: Vec<Listener>) -> Inventory {
         network_namespaces: networks,
         faults: Vec::new(),
         unseen: Unseen::default(),
+        source: crate::Source::SystemCalls { without_bpf: None },
         elapsed: Duration::ZERO,
     }
 }

@@ -17,7 +17,7 @@ use crate::owners::Remembered;
 use crate::places::{Places, Ways};
 use crate::ports::{self, Known};
 use crate::walk::{self, Judged, Processes, Seen};
-use crate::{Error, Inventory, Result, ScanOptions, group, held, identity};
+use crate::{Error, Inventory, Result, ScanOptions, Source, group, held, identity};
 
 /// What is known of the host.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     grouped: Option<Grouped>,
     /// Processes that something happened to since the last chart.
     restless: HashSet<ProcessId>,
+    /// How the kernel was asked last.
+    source: Source,
     /// Of the last whole scan.
     faults: Vec<Fault>,
 }
@@ -87,6 +89,7 @@ impl Snapshot {
             owners: Remembered::default(),
             grouped: None,
             restless: HashSet::new(),
+            source: Source::SystemCalls { without_bpf: None },
             faults: Vec::new(),
         }
     }
@@ -285,6 +288,7 @@ impl Snapshot {
             network_namespaces: places.iter().map(|(id, _)| id).collect(),
             faults: self.faults.clone(),
             unseen: Unseen { namespaces: silent, processes: self.processes.unseen.clone() },
+            source: self.source.clone(),
             elapsed: start.elapsed(),
         }
     }
