@@ -163,6 +163,84 @@ pub(crate) fn statx(directory: BorrowedFd<'_>, name: &CStr, flags: libc::c_int) 
     Ok(unsafe { found.assume_init() })
 }
 
+/// `bpf(BPF_PROG_LOAD)` of a program that is called by an iterator (`bpf(2)`, Linux 5.8): its instructions, its licence,
+/// the number of the iterator's function among the kernel's types, and a name for whoever lists programs.
+pub(crate) fn bpf_load(code: &[u8], license: &CStr, function: u32, name: &[u8]) -> io::Result<OwnedFd> {
+    const PROG_LOAD: u32 = 5;
+    const TRACING: u32 = 26;
+    let mut request = Request::<128>::new();
+    let count = u32::try_from(code.len() / 8).unwrap_or(0);
+    request.word(0, TRACING);
+    request.word(4, count);
+    request.long(8, code.as_ptr().expose_provenance());
+    request.long(16, license.as_ptr().expose_provenance());
+    request.bytes(48, name.get(..15).unwrap_or(name));
+    request.word(68, ITERATOR);
+    request.word(108, function);
+    // SAFETY: the instructions and the licence live through the call, which only reads them; their number is theirs.
+    unsafe { request.call(PROG_LOAD) }
+}
+
+/// `bpf(BPF_LINK_CREATE)`: the program, ready to be called for all processes, or for one (Linux 6.1; `E2BIG` before).
+pub(crate) fn bpf_link(program: BorrowedFd<'_>, process: Option<i32>) -> io::Result<OwnedFd> {
+    const LINK_CREATE: u32 = 28;
+    // `union bpf_iter_link_info`: a thread, a process, a pidfd.
+    let mut info = [0_u32, process.map_or(0, i32::cast_unsigned), 0];
+    let mut request = Request::<64>::new();
+    request.word(0, program.as_raw_fd().cast_unsigned());
+    request.word(8, ITERATOR);
+    if process.is_some() {
+        request.long(16, info.as_mut_ptr().expose_provenance());
+        request.word(24, u32::try_from(size_of_val(&info)).unwrap_or(0));
+    }
+    // SAFETY: the only pointer is to numbers that live through the call, which only reads them.
+    unsafe { request.call(LINK_CREATE) }
+}
+
+/// `bpf(BPF_ITER_CREATE)`: a descriptor whose reading calls the program for everything once.
+pub(crate) fn bpf_iterate(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const ITER_CREATE: u32 = 33;
+    let mut request = Request::<8>::new();
+    request.word(0, link.as_raw_fd().cast_unsigned());
+    // SAFETY: integers only.
+    unsafe { request.call(ITER_CREATE) }
+}
+
+/// `BPF_TRACE_ITER`.
+const ITERATOR: u32 = 28;
+
+/// A `union bpf_attr`, as bytes.
+#[repr(align(8))]
+struct Request<const N: usize>([u8; N]);
+
+impl<const N: usize> Request<N> {
+    fn new() -> Self {
+        Self([0; N])
+    }
+
+    fn bytes(&mut self, at: usize, bytes: &[u8]) {
+        for (to, from) in self.0.iter_mut().skip(at).zip(bytes) {
+            *to = *from;
+        }
+    }
+
+    fn word(&mut self, at: usize, value: u32) {
+        self.bytes(at, &value.to_ne_bytes());
+    }
+
+    fn long(&mut self, at: usize, value: usize) {
+        self.bytes(at, &u64::try_from(value).unwrap_or(0).to_ne_bytes());
+    }
+
+    /// # Safety
+    /// Every address in the request is of memory that the command may use, and that lives through the call.
+    unsafe fn call(&mut self, command: u32) -> io::Result<OwnedFd> {
+        // SAFETY: the request lives through the call and has this length; what it points to is the caller's promise.
+        let fd = unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), N) };
+        owned(fd)
+    }
+}
+
 /// How often this process is the child of a fork: 0 in the one that was executed.
 pub(crate) fn generation() -> u32 {
     static COUNT: AtomicU32 = AtomicU32::new(0);

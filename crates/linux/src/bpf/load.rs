@@ -1,0 +1,159 @@
+//! Loading the programs, and reading what they write.
+
+use std::fs::File;
+use std::io::{ErrorKind as IoKind, Read as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use super::btf::Btf;
+use super::layout::{self, Files, Names, Tasks};
+use super::program::{self, LICENSE, Numbers, READ};
+use super::{Unavailable, row};
+use crate::error::{ErrorKind, Limit, Subject, os};
+use crate::{Error, NamespaceKind, Result, sys};
+
+const TYPES: &str = "/sys/kernel/btf/vmlinux";
+/// It has some five megabytes.
+const MOST_TYPES: u64 = 64 << 20;
+const OF_TASKS: &[u8] = b"bpf_iter_task";
+const OF_FILES: &[u8] = b"bpf_iter_task_file";
+/// `PROC_PID_INIT_INO`: the inode number of the first pid namespace, the same since Linux 3.8.
+const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+/// So many rows in bytes are taken from one pass: as many as a host with a hundred thousand listeners has.
+const MOST: usize = 64 << 20;
+
+/// A program, and the link by which it is called for everything.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    program: OwnedFd,
+    link: OwnedFd,
+}
+
+/// Both programs.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) tasks: Loaded,
+    pub(super) files: Loaded,
+    /// Whether the names of Unix sockets are in the rows.
+    pub(super) has_names: bool,
+}
+
+impl Programs {
+    pub(super) fn load() -> std::result::Result<Self, Unavailable> {
+        let types = types()?;
+        let btf = Btf::parse(&types, &layout::structures(), &[OF_TASKS, OF_FILES])
+            .ok_or_else(|| Unavailable::NoTypes("it cannot be read".to_owned()))?;
+        let tasks = Tasks::find(&btf)?;
+        let files = Files::find(&btf)?;
+        // Unix sockets can be a module, which is not among the kernel's own types.
+        let names = Names::find(&btf).ok();
+        let function = |name: &'static [u8]| {
+            btf.function(name).ok_or(Unavailable::Unknown("set of iterators (iter/task, iter/task_file)"))
+        };
+        let (of_tasks, of_files) = (function(OF_TASKS)?, function(OF_FILES)?);
+        let numbers = numbers(&tasks, of_tasks)?;
+        let task_program = Loaded::new(program::tasks(&tasks, numbers), of_tasks, b"portolan_tasks")?;
+        let file_program = |names: Option<&Names>| {
+            let code = program::files(&tasks, &files, names, numbers);
+            Loaded::new(code, of_files, b"portolan_files")
+        };
+        // Where the kernel is locked down, names cannot be read (`kernel_lockdown(7)`, confidentiality).
+        let named = names.as_ref().map(|names| file_program(Some(names)));
+        let (file_program, has_names) = match named {
+            Some(Ok(loaded)) => (loaded, true),
+            Some(Err(Unavailable::Privilege)) => return Err(Unavailable::Privilege),
+            _ => (file_program(None)?, false),
+        };
+        Ok(Self { tasks: task_program, files: file_program, has_names })
+    }
+}
+
+fn types() -> std::result::Result<Vec<u8>, Unavailable> {
+    let read = || {
+        let file = File::open(TYPES)?;
+        let mut text = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(MOST_TYPES)).unwrap_or(0));
+        file.take(MOST_TYPES).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    read().map_err(|error: std::io::Error| match error.kind() {
+        IoKind::PermissionDenied => Unavailable::Privilege,
+        _ => Unavailable::NoTypes(error.to_string()),
+    })
+}
+
+/// By which numbers this process knows others.
+fn numbers(tasks: &Tasks, function: u32) -> std::result::Result<Numbers, Unavailable> {
+    let own = crate::Process::open(std::process::id().cast_signed())
+        .and_then(|own| own.namespace(NamespaceKind::Pid))
+        .map_err(|_| Unavailable::Elsewhere("this process's own pid namespace is not known"))?;
+    if own.inode() == FIRST_PID_NAMESPACE {
+        return Ok(Numbers::Hosts);
+    }
+    let program = Loaded::new(program::level(tasks), function, b"portolan_level")?;
+    let mut answer = Vec::new();
+    let unknown = Unavailable::Elsewhere("the level of this process's pid namespace is not known");
+    let asked = program.read(None, &mut answer, deadline());
+    let level = answer.first_chunk::<4>().map(|level| u32::from_ne_bytes(*level));
+    match (asked, level.and_then(|level| i16::try_from(level).ok())) {
+        (Ok(()), Some(level)) if level > 0 => Ok(Numbers::Level(level)),
+        _ => Err(unknown),
+    }
+}
+
+pub(super) fn deadline() -> Instant {
+    let now = Instant::now();
+    now.checked_add(super::LONGEST).unwrap_or(now)
+}
+
+impl Loaded {
+    fn new(code: Option<Vec<u8>>, function: u32, name: &[u8]) -> std::result::Result<Self, Unavailable> {
+        let code = code.ok_or(Unavailable::Unknown("size of structures"))?;
+        let refused = |error: std::io::Error| match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => Unavailable::Privilege,
+            _ => Unavailable::Refused(error.to_string()),
+        };
+        let program = sys::bpf_load(&code, LICENSE, function, name).map_err(refused)?;
+        let link = sys::bpf_link(program.as_fd(), None).map_err(refused)?;
+        Ok(Self { program, link })
+    }
+
+    /// Has the program called for everything, or for one process, and takes what it writes. What was there is taken
+    /// away first.
+    pub(super) fn read(&self, process: Option<i32>, into: &mut Vec<u8>, deadline: Instant) -> Result<()> {
+        into.clear();
+        let failed = |error| Error::of_call("ask by BPF iterators", Subject::Own, error);
+        let iterator = match process {
+            None => sys::bpf_iterate(self.link.as_fd()),
+            Some(pid) => sys::bpf_link(self.program.as_fd(), Some(pid))
+                .and_then(|link| sys::bpf_iterate(link.as_fd())),
+        };
+        let iterator = iterator.map_err(failed)?;
+        self.take(iterator.as_fd(), into, deadline)
+    }
+
+    fn take(&self, iterator: BorrowedFd<'_>, into: &mut Vec<u8>, deadline: Instant) -> Result<()> {
+        let mut buffer = [0_u8; READ];
+        loop {
+            match nix::unistd::read(iterator, &mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => into.extend_from_slice(buffer.get(..length).unwrap_or(&[])),
+                // A million objects without a row; the next reading goes on after them.
+                Err(nix::Error::EINTR | nix::Error::EAGAIN) => {}
+                Err(errno) => return Err(Error::of_call("read a BPF iterator", Subject::Own, os(errno))),
+            }
+            if into.len() > MOST {
+                return Err(Error::new(ErrorKind::Limit(Limit::Entries), "read a BPF iterator", Subject::Own));
+            }
+            if Instant::now() > deadline {
+                return Err(Error::new(ErrorKind::Timeout, "read a BPF iterator", Subject::Own));
+            }
+        }
+    }
+
+    /// As [`read`](Self::read), without the rows that say nothing.
+    pub(super) fn read_files(&self, process: Option<i32>, into: &mut Vec<u8>, deadline: Instant) -> Result<()> {
+        self.read(process, into, deadline)?;
+        row::without_fillers(into);
+        Ok(())
+    }
+}
