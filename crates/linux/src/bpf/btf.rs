@@ -132,6 +132,12 @@ impl<'a> Btf<'a> {
         self.functions.get(name).copied()
     }
 
+    /// The number of the first structure of this name that has this member.
+    pub(crate) fn structure(&self, name: &[u8], member: &str) -> Option<u32> {
+        let ids = self.structures.get(name)?;
+        ids.iter().copied().find(|id| self.member_of(*id, &[member]).is_some())
+    }
+
     /// A member, by the names that lead to it: `["__sk_common", "skc_net", "net"]`. Of several structures of this name
     /// the first that has it counts.
     pub(crate) fn member(&self, structure: &[u8], path: &[&str]) -> Option<Member> {
@@ -169,8 +175,11 @@ impl<'a> Btf<'a> {
         }
         for number in 0..head.count {
             let at = head.rest.checked_add(usize::try_from(number.checked_mul(12)?).ok()?)?;
-            let (called, of, place) =
-                (word(self.types, at)?, word(self.types, at.checked_add(4)?)?, word(self.types, at.checked_add(8)?)?);
+            let (called, of, place) = (
+                word(self.types, at)?,
+                word(self.types, at.checked_add(4)?)?,
+                word(self.types, at.checked_add(8)?)?,
+            );
             let (bit, bits) = if head.flag { (place & 0x00ff_ffff, place >> 24) } else { (place, 0) };
             let bit = base.checked_add(bit)?;
             if self.is_called(called, b"") {
@@ -204,7 +213,9 @@ impl<'a> Btf<'a> {
             let at = *self.places.get(usize::try_from(id).ok()?)?;
             let head = head_at(self.types, usize::try_from(at).ok()?)?;
             match head.kind {
-                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => id = head.value,
+                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+                    id = head.value
+                }
                 _ => return Some((id, head)),
             }
         }

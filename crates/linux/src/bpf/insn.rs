@@ -102,6 +102,11 @@ impl Program {
         self.push(0x85, Reg(0), Reg(0), 0, helper);
     }
 
+    /// Calls a function of the kernel, by its number among the kernel's types.
+    pub(super) fn call_function(&mut self, function: u32) {
+        self.push(0x85, Reg(0), Reg(2), 0, function.cast_signed());
+    }
+
     /// Ends with 0: the iteration goes on.
     pub(super) fn exit(&mut self) {
         self.set(Reg(0), 0);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::btf::Btf;
 use super::layout::{self, Files, Names, Tasks};
-use super::program::{self, LICENSE, Numbers, READ};
+use super::program::{self, Cast, LICENSE, Numbers, Plan, READ};
 use super::{Unavailable, row};
 use crate::error::{ErrorKind, Limit, Subject, os};
 use crate::{Error, NamespaceKind, Result, sys};
@@ -17,6 +17,7 @@ const TYPES: &str = "/sys/kernel/btf/vmlinux";
 const MOST_TYPES: u64 = 64 << 20;
 const OF_TASKS: &[u8] = b"bpf_iter_task";
 const OF_FILES: &[u8] = b"bpf_iter_task_file";
+const CAST: &[u8] = b"bpf_rdonly_cast";
 /// `PROC_PID_INIT_INO`: the inode number of the first pid namespace, the same since Linux 3.8.
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 /// So many rows in bytes are taken from one pass: as many as a host with a hundred thousand listeners has.
@@ -41,7 +42,7 @@ pub(super) struct Programs {
 impl Programs {
     pub(super) fn load() -> std::result::Result<Self, Unavailable> {
         let types = types()?;
-        let btf = Btf::parse(&types, &layout::structures(), &[OF_TASKS, OF_FILES])
+        let btf = Btf::parse(&types, &layout::structures(), &[OF_TASKS, OF_FILES, CAST])
             .ok_or_else(|| Unavailable::NoTypes("it cannot be read".to_owned()))?;
         let tasks = Tasks::find(&btf)?;
         let files = Files::find(&btf)?;
@@ -51,10 +52,18 @@ impl Programs {
             btf.function(name).ok_or(Unavailable::Unknown("set of iterators (iter/task, iter/task_file)"))
         };
         let (of_tasks, of_files) = (function(OF_TASKS)?, function(OF_FILES)?);
-        let numbers = numbers(&tasks, of_tasks)?;
-        let task_program = Loaded::new(program::tasks(&tasks, numbers), of_tasks, b"portolan_tasks")?;
+        let mut plan = Plan { tasks: &tasks, numbers: Numbers::Hosts, cast: cast(&btf) };
+        plan.numbers = numbers(plan, of_tasks)?;
+        let load_tasks = |plan| Loaded::new(program::tasks(plan), of_tasks, b"portolan_tasks");
+        let task_program = match load_tasks(plan) {
+            Err(why) if plan.cast.is_some() && why != Unavailable::Privilege => {
+                plan.cast = None;
+                load_tasks(plan)?
+            }
+            other => other?,
+        };
         let file_program = |names: Option<&Names>| {
-            let code = program::files(&tasks, &files, names, numbers);
+            let code = program::files(plan, &files, names);
             Loaded::new(code, of_files, b"portolan_files")
         };
         // Where the kernel is locked down, names cannot be read (`kernel_lockdown(7)`, confidentiality).
@@ -68,10 +77,19 @@ impl Programs {
     }
 }
 
+fn cast(btf: &Btf<'_>) -> Option<Cast> {
+    Some(Cast {
+        function: btf.function(CAST)?,
+        task: btf.structure(b"task_struct", "pid")?,
+        file: btf.structure(b"file", "f_inode")?,
+    })
+}
+
 fn types() -> std::result::Result<Vec<u8>, Unavailable> {
     let read = || {
         let file = File::open(TYPES)?;
-        let mut text = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(MOST_TYPES)).unwrap_or(0));
+        let mut text =
+            Vec::with_capacity(usize::try_from(file.metadata()?.len().min(MOST_TYPES)).unwrap_or(0));
         file.take(MOST_TYPES).read_to_end(&mut text)?;
         Ok(text)
     };
@@ -82,14 +100,14 @@ fn types() -> std::result::Result<Vec<u8>, Unavailable> {
 }
 
 /// By which numbers this process knows others.
-fn numbers(tasks: &Tasks, function: u32) -> std::result::Result<Numbers, Unavailable> {
+fn numbers(plan: Plan<'_>, function: u32) -> std::result::Result<Numbers, Unavailable> {
     let own = crate::Process::open(std::process::id().cast_signed())
         .and_then(|own| own.namespace(NamespaceKind::Pid))
         .map_err(|_| Unavailable::Elsewhere("this process's own pid namespace is not known"))?;
     if own.inode() == FIRST_PID_NAMESPACE {
         return Ok(Numbers::Hosts);
     }
-    let program = Loaded::new(program::level(tasks), function, b"portolan_level")?;
+    let program = Loaded::new(program::level(plan), function, b"portolan_level")?;
     let mut answer = Vec::new();
     let unknown = Unavailable::Elsewhere("the level of this process's pid namespace is not known");
     let asked = program.read(None, &mut answer, deadline());
@@ -124,8 +142,9 @@ impl Loaded {
         let failed = |error| Error::of_call("ask by BPF iterators", Subject::Own, error);
         let iterator = match process {
             None => sys::bpf_iterate(self.link.as_fd()),
-            Some(pid) => sys::bpf_link(self.program.as_fd(), Some(pid))
-                .and_then(|link| sys::bpf_iterate(link.as_fd())),
+            Some(pid) => {
+                sys::bpf_link(self.program.as_fd(), Some(pid)).and_then(|link| sys::bpf_iterate(link.as_fd()))
+            }
         };
         let iterator = iterator.map_err(failed)?;
         self.take(iterator.as_fd(), into, deadline)
@@ -142,7 +161,11 @@ impl Loaded {
                 Err(errno) => return Err(Error::of_call("read a BPF iterator", Subject::Own, os(errno))),
             }
             if into.len() > MOST {
-                return Err(Error::new(ErrorKind::Limit(Limit::Entries), "read a BPF iterator", Subject::Own));
+                return Err(Error::new(
+                    ErrorKind::Limit(Limit::Entries),
+                    "read a BPF iterator",
+                    Subject::Own,
+                ));
             }
             if Instant::now() > deadline {
                 return Err(Error::new(ErrorKind::Timeout, "read a BPF iterator", Subject::Own));
@@ -151,7 +174,12 @@ impl Loaded {
     }
 
     /// As [`read`](Self::read), without the rows that say nothing.
-    pub(super) fn read_files(&self, process: Option<i32>, into: &mut Vec<u8>, deadline: Instant) -> Result<()> {
+    pub(super) fn read_files(
+        &self,
+        process: Option<i32>,
+        into: &mut Vec<u8>,
+        deadline: Instant,
+    ) -> Result<()> {
         self.read(process, into, deadline)?;
         row::without_fillers(into);
         Ok(())

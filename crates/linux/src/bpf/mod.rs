@@ -189,7 +189,8 @@ fn tick() -> Option<u64> {
 
 /// Fails unless `/proc` is of the pid namespace that this process is in: the rows have that one's numbers.
 fn same_numbers() -> std::result::Result<(), Unavailable> {
-    const ELSEWHERE: Unavailable = Unavailable::Elsewhere("/proc is of another pid namespace than this process");
+    const ELSEWHERE: Unavailable =
+        Unavailable::Elsewhere("/proc is of another pid namespace than this process");
     let status = std::fs::read_to_string("/proc/self/status").map_err(|_| ELSEWHERE)?;
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).ok_or(ELSEWHERE)?;
     let mut numbers = numbers.split_ascii_whitespace();

@@ -63,26 +63,58 @@ pub(super) enum Numbers {
     Level(i16),
 }
 
+/// `bpf_rdonly_cast` (Linux 6.2), which makes a pointer one that the verifier takes no more interest in: otherwise it
+/// searches all types of the kernel by name, several times for each pointer that is read, for some tenths of a
+/// millisecond each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cast {
+    /// The number of the function among the kernel's types.
+    pub(super) function: u32,
+    /// Those of the structures.
+    pub(super) task: u32,
+    pub(super) file: u32,
+}
+
+/// What both programs depend on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan<'a> {
+    pub(super) tasks: &'a Tasks,
+    pub(super) numbers: Numbers,
+    pub(super) cast: Option<Cast>,
+}
+
 struct Writer<'a> {
     program: Program,
     tasks: &'a Tasks,
     numbers: Numbers,
+    cast: Option<Cast>,
     /// Where the program ends without a row.
     end: Label,
 }
 
 impl<'a> Writer<'a> {
-    fn new(tasks: &'a Tasks, numbers: Numbers) -> Self {
+    fn new(plan: Plan<'a>) -> Self {
+        let Plan { tasks, numbers, cast } = plan;
         let mut program = Program::default();
         let end = program.label();
         program.copy(CONTEXT, FIRST);
-        Self { program, tasks, numbers, end }
+        Self { program, tasks, numbers, cast, end }
     }
 
     fn finish(mut self) -> Option<Vec<u8>> {
         self.program.put(self.end);
         self.program.exit();
         self.program.assemble()
+    }
+
+    /// Reads where a pointer leads, without being able to hand it to a helper any more.
+    fn cast(&mut self, this: Reg, to: impl Fn(Cast) -> u32) {
+        if let Some(cast) = self.cast {
+            self.program.copy(FIRST, this);
+            self.program.set(SECOND, to(cast).cast_signed());
+            self.program.call_function(cast.function);
+            self.program.copy(this, RESULT);
+        }
     }
 
     /// Follows a pointer, or goes on elsewhere if it leads nowhere.
@@ -149,8 +181,19 @@ impl<'a> Writer<'a> {
     }
 
     fn write(&mut self, meta: i16, from: i16, length: i16) {
-        self.program.load(Width::Double, FIRST, CONTEXT, meta);
-        self.program.load(Width::Double, FIRST, FIRST, self.tasks.sequence_file);
+        self.sequence_file(FIRST, meta);
+        self.write_to(FIRST, from, length);
+    }
+
+    fn sequence_file(&mut self, to: Reg, meta: i16) {
+        self.program.load(Width::Double, to, CONTEXT, meta);
+        self.program.load(Width::Double, to, to, self.tasks.sequence_file);
+    }
+
+    fn write_to(&mut self, file: Reg, from: i16, length: i16) {
+        if file != FIRST {
+            self.program.copy(FIRST, file);
+        }
         self.program.copy(SECOND, END);
         self.program.add(SECOND, from.into());
         self.program.set(THIRD, length.into());
@@ -159,8 +202,9 @@ impl<'a> Writer<'a> {
 }
 
 /// For `iter/task`: says at which level of pid namespaces the reader is.
-pub(super) fn level(tasks: &Tasks) -> Option<Vec<u8>> {
-    let mut w = Writer::new(tasks, Numbers::Hosts);
+pub(super) fn level(plan: Plan<'_>) -> Option<Vec<u8>> {
+    let tasks = plan.tasks;
+    let mut w = Writer::new(plan);
     let (end, own) = (w.end, w.program.label());
     w.follow(TASK, CONTEXT, tasks.iterated, end);
     w.program.call(GET_CURRENT_TASK);
@@ -176,10 +220,12 @@ pub(super) fn level(tasks: &Tasks) -> Option<Vec<u8>> {
 }
 
 /// For `iter/task`: a row for the first thread of each process, and for those that are in other namespaces than it.
-pub(super) fn tasks(tasks: &Tasks, numbers: Numbers) -> Option<Vec<u8>> {
-    let mut w = Writer::new(tasks, numbers);
+pub(super) fn tasks(plan: Plan<'_>) -> Option<Vec<u8>> {
+    let tasks = plan.tasks;
+    let mut w = Writer::new(plan);
     let (end, wanted) = (w.end, w.program.label());
     w.follow(TASK, CONTEXT, tasks.iterated, end);
+    w.cast(TASK, |cast| cast.task);
     w.follow(LEADER, TASK, tasks.group_leader, end);
     w.program.load(tasks.pid.width, FIRST, TASK, tasks.pid.at);
     w.program.load(tasks.tgid.width, SECOND, TASK, tasks.tgid.at);
@@ -280,13 +326,8 @@ fn namespaces(w: &mut Writer<'_>) {
 
 /// For `iter/task_file`: a row for each open file that is a socket which listens, or waits for datagrams of anybody.
 /// Without `names`, Unix sockets have none.
-pub(super) fn files(
-    tasks: &Tasks,
-    files: &Files,
-    names: Option<&Names>,
-    numbers: Numbers,
-) -> Option<Vec<u8>> {
-    let mut w = Writer::new(tasks, numbers);
+pub(super) fn files(plan: Plan<'_>, files: &Files, names: Option<&Names>) -> Option<Vec<u8>> {
+    let mut w = Writer::new(plan);
     let end = w.end;
     w.follow(TASK, CONTEXT, files.task, end);
     w.follow(FILE, CONTEXT, files.file, end);
@@ -403,6 +444,8 @@ fn name(w: &mut Writer<'_>, names: &Names) {
 /// What all rows of listeners have: whose it is, and what it is.
 fn about(w: &mut Writer<'_>, files: &Files) {
     let (tasks, end) = (w.tasks, w.end);
+    w.cast(TASK, |cast| cast.task);
+    w.cast(FILE, |cast| cast.file);
     w.put(socket::PROTOCOL, Width::Half, SOCK, files.protocol);
     w.put(socket::KIND, Width::Byte, SOCK, files.kind);
     w.put(socket::UID, Width::Word, SOCK, files.uid);
@@ -425,9 +468,12 @@ fn fill(w: &mut Writer<'_>, files: &Files) {
     w.zero(-socket::FILLER);
     let length = socket::FILLER;
     w.program.store_number(Width::Word, END, -length, length.into());
+    // It is not needed yet.
+    let file = SOCK;
+    w.sequence_file(file, files.meta);
     let mut filled = 0_usize;
     while filled < READ {
-        w.write(files.meta, -length, length);
+        w.write_to(file, -length, length);
         filled = filled.saturating_add(usize::from(length.unsigned_abs()));
     }
 }

@@ -221,7 +221,8 @@ impl Holder {
             libc::AF_UNIX => {
                 let length = usize::try_from(word(socket::NAME_LENGTH)?).ok()?;
                 is_nameless = length == 0;
-                let protocol = if kind == libc::SOCK_STREAM { Protocol::Unix } else { Protocol::UnixSeqpacket };
+                let protocol =
+                    if kind == libc::SOCK_STREAM { Protocol::Unix } else { Protocol::UnixSeqpacket };
                 // The family comes first.
                 let name = from(row, socket::NAME).get(2..length.clamp(2, 110))?;
                 let path = || Local::Path(name.split(|b| *b == 0).next().unwrap_or(name).to_vec());

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, UnixAddr,
-    bind, getsockname, listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
+    UnixAddr, bind, getsockname, listen, setsockopt, socket, sockopt,
 };
 
 use super::row::{Holder, Task, holders, tasks};
@@ -31,7 +31,8 @@ pub(super) fn run(iterators: &mut Iterators) -> Checked<()> {
     is_own(&process, row.ok_or(Unavailable::SelfTest("our process is not among them"))?)?;
     let start = iterators.start_of(&process)?;
     iterators.read_own_files(own, &mut rows)?;
-    let held: Vec<Holder> = holders(&rows).filter(|row| row.pid == own && row.start_boottime == start).collect();
+    let held: Vec<Holder> =
+        holders(&rows).filter(|row| row.pid == own && row.start_boottime == start).collect();
     sockets.are(&held, iterators.has_names())
 }
 
@@ -118,7 +119,8 @@ fn made(socket: OwnedFd, protocol: Protocol, local: Local, v6_only: bool) -> Che
 }
 
 fn tcp4() -> Checked<(OwnedFd, Listening)> {
-    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
+    let socket =
+        socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
     bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).map_err(failed)?;
     listen(&socket, Backlog::new(1).map_err(failed)?).map_err(failed)?;
     let at: SockaddrIn = getsockname(socket.as_raw_fd()).map_err(failed)?;
@@ -143,7 +145,8 @@ fn udp6() -> Checked<Option<(OwnedFd, Listening)>> {
 
 /// With a name that the kernel chooses (`unix(7)`, autobind).
 fn unix() -> Checked<((OwnedFd, Listening), Vec<u8>)> {
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
+    let socket =
+        socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
     bind(socket.as_raw_fd(), &UnixAddr::new_unnamed()).map_err(failed)?;
     listen(&socket, Backlog::new(1).map_err(failed)?).map_err(failed)?;
     let at: SockaddrStorage = getsockname(socket.as_raw_fd()).map_err(failed)?;
