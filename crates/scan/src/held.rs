@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use portolan_linux::netns::Visitor;
 use portolan_linux::{
-    Error, ErrorKind, NamespaceId, NamespaceKind, Process, Result, netns_files, process, threads,
+    Error, ErrorKind, NamespaceId, NamespaceKind, Process, ProcessId, Result, netns_files, process, threads,
 };
 
 use crate::ScanOptions;
 use crate::container::Namespaces;
 use crate::fault::Faults;
+use crate::pass::Pass;
 use crate::places::{Way, Ways};
 use crate::walk::Seen;
 
@@ -43,6 +44,33 @@ pub(crate) fn find(
     let limit = if options.thorough { usize::MAX } else { THREADS };
     for seen in processes.iter().filter(|seen| seen.trace.stat().threads > 1) {
         ways.threads(seen, limit, faults);
+    }
+    if options.thorough {
+        let mut sockets = HashSet::new();
+        for seen in processes {
+            ways.descriptors(seen, &mut sockets, faults);
+        }
+    }
+    ways.ways
+}
+
+/// The same where the threads and the holders of sockets are known.
+pub(crate) fn find_by_pass(
+    processes: &[Seen],
+    host: &Namespaces,
+    options: &ScanOptions,
+    pass: &Pass,
+    faults: &mut Faults,
+) -> Ways {
+    let known: HashSet<NamespaceId> = processes.iter().map(|seen| seen.namespaces.net).collect();
+    let mut ways = Finding { known, ways: Ways::new() };
+    ways.mounts(processes, host, faults);
+    for stray in pass.strays() {
+        ways.add(stray.net, Way::Thread(stray.process, stray.thread));
+    }
+    for holder in pass.holders() {
+        let id = ProcessId { pid: holder.pid, start_time: pass.start_time(holder) };
+        ways.add(holder.netns, Way::Socket(id, holder.descriptor));
     }
     if options.thorough {
         let mut sockets = HashSet::new();

@@ -28,7 +28,7 @@
 //! - [`mod@output`]: where a container's output goes, as its runtime recorded it
 //! - [`scanner`], [`watch`], [`diff`]: scans in a row, and what changes between them
 //! - [`source`]: how the kernel is asked
-//! - `walk` (the processes), `group` (into containers)
+//! - `walk` (the processes), `pass` (processes and listeners by BPF iterators), `group` (into containers)
 //! - `identity`: who a container is; `evidence` (what tells, and how far it is believed), `records` (the files that
 //!   runtimes keep)
 //! - `places`, `held` (the network namespaces), `ask`, `lookup`, `text` (what they say), `ports`, `owners` (listeners, and whose
@@ -52,6 +52,7 @@ mod lookup;
 pub mod member;
 pub mod output;
 mod owners;
+mod pass;
 mod places;
 mod ports;
 mod records;

@@ -224,6 +224,11 @@ impl<'a> Search<'a> {
         self.before.behind.get(&shown).copied()
     }
 
+    /// The places of the owners that were found.
+    pub(crate) fn places(self) -> HashMap<Socket, usize> {
+        self.found.into_iter().map(|(socket, (place, _))| (socket, place)).collect()
+    }
+
     /// The places of the owners of these sockets, and what the next scan is to remember.
     pub(crate) fn done(self, all: &HashSet<Socket>, whole: bool) -> (HashMap<Socket, usize>, Remembered) {
         let remembered = self.found.iter().filter_map(|(socket, (place, descriptor))| {

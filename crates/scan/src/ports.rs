@@ -87,6 +87,21 @@ pub(crate) fn listeners(
     listeners
 }
 
+/// The listeners of all namespaces, their owners being known already, by their inode numbers.
+pub(crate) fn listeners_owned(
+    known: &Known<'_>,
+    listening: &HashMap<NamespaceId, Vec<Listening>>,
+    owners: &HashMap<u32, usize>,
+) -> Vec<Listener> {
+    let of_namespace = oldest_containers(known.containers);
+    let mut listeners = Vec::new();
+    for (id, _) in known.places.iter() {
+        let all = listening.get(&id).into_iter().flatten();
+        listeners.extend(all.map(|l| charted(known, id, (l, l.inode), owners, &of_namespace)));
+    }
+    listeners
+}
+
 /// A program that listens for Multipath TCP has another socket than the one that a dump of TCP shows, which is the
 /// kernel's own: the program's takes its place.
 fn multipath(

@@ -90,6 +90,23 @@ impl Judged {
         judged
     }
 
+    /// Reads the cgroup of a process.
+    ///
+    /// # Errors
+    /// When it cannot be read, which is what it is judged by then.
+    pub(crate) fn read(&mut self, process: &Process) -> (Arc<Classification>, portolan_linux::Result<()>) {
+        let (text, read) = match process.cgroup() {
+            Ok(text) => (text, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        (self.judge(text, &mut Self::default()), read)
+    }
+
+    /// Forgets what nobody has any more.
+    pub(crate) fn forget(&mut self) {
+        self.0.retain(|_, judged| Arc::strong_count(judged) > 1);
+    }
+
     /// Looks at one process; `None` for one that has nothing to chart.
     pub(crate) fn look(
         &mut self,

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::NamespaceId;
+use crate::process::Stat;
 use crate::sock_diag::{Listening, Local, Protocol};
 
 /// Where the fields of a process's row are.
@@ -180,6 +181,22 @@ impl<'a> Task<'a> {
     #[must_use]
     pub fn cgroups(&self) -> (u64, u64) {
         (self.long(task::GROUPS), self.long(task::CGROUP))
+    }
+
+    /// What `/proc/PID/stat` says of it, with this start time in clock ticks
+    /// ([`Iterators::start_time`](super::Iterators::start_time)); how many threads there are is not known, and told as
+    /// one.
+    #[must_use]
+    pub fn stat(&self, start_time: u64) -> Stat {
+        Stat {
+            command: self.command().to_vec(),
+            state: if self.has_ended() { b'Z' } else { b'S' },
+            parent: self.parent(),
+            flags: if self.is_kernel_thread() { Stat::KERNEL_THREAD } else { 0 },
+            threads: 1,
+            start_time,
+            arguments: self.arguments(),
+        }
     }
 
     /// The name that it gives itself, at most 15 bytes.

@@ -24,6 +24,9 @@ pub enum Unavailable {
     /// The numbers of processes or their start times would be others than those of `/proc`.
     #[error("{0}")]
     Elsewhere(&'static str),
+    /// A pass took too long, or brought too much: somebody holds millions of open files or sockets.
+    #[error("a pass over all open files was given up: {0}")]
+    GivenUp(String),
     /// What came out for sockets and a process of our own was wrong.
     #[error("the test on our own sockets failed: {0}")]
     SelfTest(&'static str),

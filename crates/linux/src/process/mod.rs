@@ -79,6 +79,23 @@ impl Process {
         })
     }
 
+    /// Takes hold of whatever process has this number now, in the belief that it is the one that is known otherwise, as
+    /// from a [`bpf`](crate::bpf) row.
+    ///
+    /// It spares the reading of `stat`. The belief holds if the same process is seen to have the number afterwards as
+    /// well: a number is given to another only when its process is gone. Until that is seen, nothing that was learnt
+    /// is to be used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TargetGone`], [`ErrorKind::InvalidInput`].
+    pub fn presumed(pid: i32, stat: Stat) -> Result<Self> {
+        if pid <= 0 {
+            return Err(Error::new(ErrorKind::InvalidInput, "open", Subject::Pid(pid)));
+        }
+        let id = ProcessId { pid, start_time: stat.start_time };
+        Ok(Self { id, directory: directory_of(pid)?, stat, pidfd: OnceLock::new() })
+    }
+
     /// Takes hold of the process that was seen before.
     ///
     /// # Errors

@@ -21,10 +21,10 @@ pub struct Stat {
     pub arguments: u64,
 }
 
-/// `PF_KTHREAD` of `include/linux/sched.h`, the same number since 2.6.
-const KERNEL_THREAD: u64 = 0x0020_0000;
-
 impl Stat {
+    /// `PF_KTHREAD` of `include/linux/sched.h`, the same number since 2.6.
+    pub(crate) const KERNEL_THREAD: u64 = 0x0020_0000;
+
     /// Reads the text of the file; `None` when it is not of the form that the kernel writes.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
@@ -47,7 +47,7 @@ impl Stat {
     /// Whether it is a thread of the kernel, which has no program, files or network of its own.
     #[must_use]
     pub fn is_kernel_thread(&self) -> bool {
-        self.flags & KERNEL_THREAD != 0
+        self.flags & Self::KERNEL_THREAD != 0
     }
 
     /// Whether it has ended and waits for its parent to notice.

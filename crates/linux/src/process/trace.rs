@@ -26,6 +26,12 @@ impl Trace {
         Self { id, inode, owner, stat }
     }
 
+    /// The inode number of its `/proc/PID`; 0 when it was never looked at.
+    #[must_use]
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
     /// Number and start time.
     #[must_use]
     pub fn id(&self) -> ProcessId {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use portolan_linux::sock_diag::Listening;
 use portolan_linux::{Home, NamespaceId, ProcessId};
 
+use super::by_pass::ByPass;
 use crate::ask::Asker;
 use crate::container::{Container, Namespaces};
 use crate::fault::{Fault, Faults};
@@ -22,28 +23,31 @@ use crate::{Error, Inventory, Result, ScanOptions, Source, group, held, identity
 /// What is known of the host.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    options: ScanOptions,
-    host: Namespaces,
-    judged: Judged,
-    processes: Processes,
-    ways: Ways,
-    listening: HashMap<NamespaceId, Vec<Listening>>,
-    silent: HashSet<NamespaceId>,
-    hostnames: HashMap<ProcessId, Option<Vec<u8>>>,
+    pub(super) options: ScanOptions,
+    pub(super) host: Namespaces,
+    pub(super) judged: Judged,
+    pub(super) processes: Processes,
+    pub(super) ways: Ways,
+    pub(super) listening: HashMap<NamespaceId, Vec<Listening>>,
+    pub(super) silent: HashSet<NamespaceId>,
+    pub(super) hostnames: HashMap<ProcessId, Option<Vec<u8>>>,
     identities: identity::Remembered,
-    owners: Remembered,
+    pub(super) owners: Remembered,
+    /// The same by rows of BPF iterators: the place of each socket's owner.
+    pub(super) owned: Option<HashMap<u32, usize>>,
+    pub(super) iterators: ByPass,
     /// The containers as they were grouped of these very processes, for whoever asks next.
-    grouped: Option<Grouped>,
+    pub(super) grouped: Option<Grouped>,
     /// Processes that something happened to since the last chart.
     restless: HashSet<ProcessId>,
     /// How the kernel was asked last.
-    source: Source,
+    pub(super) source: Source,
     /// Of the last whole scan.
-    faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
 }
 
 /// The containers, and for each process the place of its container.
-type Grouped = (Vec<Container>, Vec<Option<usize>>);
+pub(super) type Grouped = (Vec<Container>, Vec<Option<usize>>);
 
 /// What came of looking at some processes again.
 #[derive(Debug, Default)]
@@ -87,6 +91,8 @@ impl Snapshot {
             hostnames: HashMap::new(),
             identities: identity::Remembered::default(),
             owners: Remembered::default(),
+            owned: None,
+            iterators: ByPass::default(),
             grouped: None,
             restless: HashSet::new(),
             source: Source::SystemCalls { without_bpf: None },
@@ -94,13 +100,14 @@ impl Snapshot {
         }
     }
 
-    /// Looks at everything.
-    pub(crate) fn scan(&mut self) -> Result<Inventory> {
+    /// Looks at everything, by system calls.
+    pub(super) fn scan_by_calls(&mut self) -> Result<Inventory> {
         let start = Instant::now();
         let mut faults = Faults::default();
         let home = Home::here().map_err(Error::proc_unreadable)?;
         self.host = walk::host_namespaces(home.id(), &mut faults);
         self.grouped = None;
+        self.owned = None;
         self.processes = walk::processes(&mut self.judged, &mut faults)?;
         self.ways = held::find(&self.processes.seen, &self.host, &self.options, &mut faults);
         self.hostnames.clear();
@@ -237,7 +244,7 @@ impl Snapshot {
         changed || self.owners.is_looking()
     }
 
-    fn grouped(&mut self) -> Grouped {
+    pub(super) fn grouped(&mut self) -> Grouped {
         self.grouped.take().unwrap_or_else(|| group::containers(&self.processes.seen, &self.host))
     }
 
@@ -271,8 +278,10 @@ impl Snapshot {
             timeout: self.options.namespace_timeout,
             before: &nothing,
         };
-        let mut listeners =
-            ports::listeners(&known, &asker, &self.listening, asked, &mut self.owners, faults);
+        let mut listeners = match &self.owned {
+            Some(owned) => ports::listeners_owned(&known, &self.listening, owned),
+            None => ports::listeners(&known, &asker, &self.listening, asked, &mut self.owners, faults),
+        };
         let init_of = |at: &Option<usize>| Some(containers.get((*at)?)?.init);
         let processes = self.processes.seen.iter().zip(membership.iter().map(init_of));
         let processes = processes.map(|(seen, container)| Member::of(seen, container)).collect();

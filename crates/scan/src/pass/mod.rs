@@ -1,0 +1,178 @@
+//! The host by BPF iterators: all processes and listeners in two passes.
+//!
+//! What a row says is not asked again; what no row says (the text of a cgroup) is read from `/proc` when a process is seen
+//! for the first time, and again when the row says that it was moved. Such a reading is by number, and a number can go to
+//! another process meanwhile: so the processes are passed over once more afterwards, and what was read of one that is not
+//! there any more is forgotten.
+//!
+//! - `processes`: rows into processes
+//! - `listeners`: rows into listeners and their owners
+
+pub(crate) mod listeners;
+mod processes;
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use portolan_linux::bpf::{self, Holder, Iterators, Task, Unavailable};
+use portolan_linux::{NamespaceId, ProcessId, Result};
+
+use crate::fault::Faults;
+use crate::walk::{Judged, Processes};
+
+/// So long a pass may take; some two million open files take a quarter of it.
+const LONGEST: Duration = Duration::from_secs(1);
+/// After a pass that failed, none is tried for so many times as long as it took.
+const REST: u32 = 100;
+
+/// The iterators, and what they said last.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    iterators: Iterators,
+    /// The rows of processes from which the processes that are known were made.
+    tasks: Vec<u8>,
+    /// Where the rows of first threads are in that, by their numbers.
+    leaders: Vec<(i32, usize)>,
+    /// Threads that are elsewhere than the first of their process.
+    strays: Vec<Stray>,
+    /// Processes that `/proc` shows and the iterator does not.
+    unlisted: HashSet<ProcessId>,
+    /// Processes that were looked at otherwise since, or could not be read.
+    touched: HashSet<i32>,
+    files: Vec<u8>,
+    /// Who has which listeners, by process.
+    holders: HashMap<i32, Vec<Holder>>,
+    /// For what comes next, so that the room is used again.
+    spare: Vec<u8>,
+    /// Not before then.
+    rest: Option<Instant>,
+}
+
+/// A thread in another network namespace than its process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stray {
+    pub(crate) process: ProcessId,
+    pub(crate) thread: i32,
+    pub(crate) net: NamespaceId,
+}
+
+/// What a pass over processes changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// Whether any process is otherwise than it was.
+    pub(crate) changed: bool,
+}
+
+impl Pass {
+    pub(crate) fn load() -> std::result::Result<Self, Unavailable> {
+        Ok(Self {
+            iterators: Iterators::load()?,
+            tasks: Vec::new(),
+            leaders: Vec::new(),
+            strays: Vec::new(),
+            unlisted: HashSet::new(),
+            touched: HashSet::new(),
+            files: Vec::new(),
+            holders: HashMap::new(),
+            spare: Vec::new(),
+            rest: None,
+        })
+    }
+
+    /// Whether a pass that failed is still to be made up for.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.rest.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// A pass that was begun then has failed.
+    pub(crate) fn failed(&mut self, begun: Instant) {
+        let now = Instant::now();
+        self.rest = now.checked_add(now.saturating_duration_since(begun).saturating_mul(REST));
+        // What is known by system calls meanwhile is not what the rows say.
+        self.forget();
+    }
+
+    /// Forgets all rows, but not the programs.
+    pub(crate) fn forget(&mut self) {
+        self.tasks.clear();
+        self.leaders.clear();
+        self.strays.clear();
+        self.unlisted.clear();
+        self.touched.clear();
+        self.files.clear();
+        self.holders.clear();
+    }
+
+    /// A process was looked at otherwise: what was said of it is not what is known.
+    pub(crate) fn touch(&mut self, pid: i32) {
+        self.touched.insert(pid);
+    }
+
+    pub(crate) fn deadline() -> Instant {
+        let now = Instant::now();
+        now.checked_add(LONGEST).unwrap_or(now)
+    }
+
+    /// Brings the processes up to date.
+    pub(crate) fn processes(
+        &mut self,
+        known: &mut Processes,
+        judged: &mut Judged,
+        faults: &mut Faults,
+    ) -> crate::Result<std::result::Result<Passed, portolan_linux::Error>> {
+        processes::update(self, known, judged, faults)
+    }
+
+    /// Takes all listeners anew; gives whether any row is otherwise than before.
+    pub(crate) fn listeners(&mut self) -> Result<bool> {
+        self.iterators.listeners(&mut self.spare, Self::deadline())?;
+        if self.spare == self.files && !self.holders.is_empty() {
+            return Ok(false);
+        }
+        std::mem::swap(&mut self.spare, &mut self.files);
+        self.holders.clear();
+        for holder in bpf::holders(&self.files) {
+            self.holders.entry(holder.pid).or_default().push(holder);
+        }
+        Ok(true)
+    }
+
+    /// Whether nothing happened since the last pass: all rows are the same.
+    pub(crate) fn is_quiet(&mut self) -> Result<bool> {
+        self.iterators.tasks(&mut self.spare, Self::deadline())?;
+        if self.spare != self.tasks {
+            return Ok(false);
+        }
+        self.iterators.listeners(&mut self.spare, Self::deadline())?;
+        Ok(self.spare == self.files)
+    }
+
+    pub(crate) fn holders(&self) -> impl Iterator<Item = &Holder> {
+        self.holders.values().flatten()
+    }
+
+    pub(crate) fn strays(&self) -> &[Stray] {
+        &self.strays
+    }
+
+    pub(crate) fn unlisted(&self) -> &HashSet<ProcessId> {
+        &self.unlisted
+    }
+
+    pub(crate) fn start_time(&self, holder: &Holder) -> u64 {
+        self.iterators.start_time(holder.start_boottime)
+    }
+
+    /// The host name that a process sees, if it is not the one that this process sees.
+    pub(crate) fn hostname(&self, pid: i32) -> Option<Option<Vec<u8>>> {
+        let own = self.row(std::process::id().cast_signed())?;
+        let row = self.row(pid)?;
+        Some((row.uts() != own.uts()).then(|| row.hostname().to_vec()))
+    }
+
+    fn row(&self, pid: i32) -> Option<Task<'_>> {
+        let at = self.leaders.binary_search_by_key(&pid, |(pid, _)| *pid).ok()?;
+        let (_, offset) = self.leaders.get(at)?;
+        bpf::tasks(self.tasks.get(*offset..)?).next()
+    }
+}
