@@ -40,7 +40,9 @@ pub(crate) fn find(
 ) -> Ways {
     let known: HashSet<NamespaceId> = processes.iter().map(|seen| seen.namespaces.net).collect();
     let mut ways = Finding { known, ways: Ways::new() };
-    ways.mounts(processes, host, faults);
+    for (id, way) in mounted(processes, host, faults) {
+        ways.add(id, way);
+    }
     let limit = if options.thorough { usize::MAX } else { THREADS };
     for seen in processes.iter().filter(|seen| seen.trace.stat().threads > 1) {
         ways.threads(seen, limit, faults);
@@ -57,14 +59,16 @@ pub(crate) fn find(
 /// The same where the threads and the holders of sockets are known.
 pub(crate) fn find_by_pass(
     processes: &[Seen],
-    host: &Namespaces,
     options: &ScanOptions,
     pass: &Pass,
+    mounted: &[(NamespaceId, Way)],
     faults: &mut Faults,
 ) -> Ways {
     let known: HashSet<NamespaceId> = processes.iter().map(|seen| seen.namespaces.net).collect();
     let mut ways = Finding { known, ways: Ways::new() };
-    ways.mounts(processes, host, faults);
+    for (id, way) in mounted {
+        ways.add(*id, way.clone());
+    }
     for stray in pass.strays() {
         ways.add(stray.net, Way::Thread(stray.process, stray.thread));
     }
@@ -79,6 +83,31 @@ pub(crate) fn find_by_pass(
         }
     }
     ways.ways
+}
+
+/// Namespaces that are bound to files, of the host and of the agent; in others a container could have put anything in
+/// the file's place.
+pub(crate) fn mounted(processes: &[Seen], host: &Namespaces, faults: &mut Faults) -> Vec<(NamespaceId, Way)> {
+    let own = std::process::id().cast_signed();
+    let mut done = BTreeSet::new();
+    let of_agent = |seen: &&Seen| seen.id().pid == own;
+    let of_host = |seen: &&Seen| seen.namespaces.mnt == host.mnt;
+    let mut found = Vec::new();
+    for seen in processes.iter().find(of_agent).into_iter().chain(processes.iter().find(of_host)) {
+        if !done.insert(seen.namespaces.mnt) {
+            continue;
+        }
+        let now = Instant::now();
+        let deadline = now.checked_add(MOUNTS).unwrap_or(now);
+        let listed = seen.trace.follow().and_then(|process| netns_files::list(&process, deadline));
+        match listed {
+            Ok(files) => {
+                found.extend(files.into_iter().map(|file| (file.id, Way::Mount(seen.id(), file))));
+            }
+            Err(error) => told("read the mounts", seen, &error, faults),
+        }
+    }
+    found
 }
 
 struct Finding {
@@ -97,30 +126,6 @@ impl Finding {
             };
             if ways.len() < WAYS && !ways.iter().any(same) {
                 ways.push(way);
-            }
-        }
-    }
-
-    /// Of the host and of the agent; in others a container could have put anything in the file's place.
-    fn mounts(&mut self, processes: &[Seen], host: &Namespaces, faults: &mut Faults) {
-        let own = std::process::id().cast_signed();
-        let mut done = BTreeSet::new();
-        let of_agent = |seen: &&Seen| seen.id().pid == own;
-        let of_host = |seen: &&Seen| seen.namespaces.mnt == host.mnt;
-        for seen in processes.iter().find(of_agent).into_iter().chain(processes.iter().find(of_host)) {
-            if !done.insert(seen.namespaces.mnt) {
-                continue;
-            }
-            let now = Instant::now();
-            let deadline = now.checked_add(MOUNTS).unwrap_or(now);
-            let listed = seen.trace.follow().and_then(|process| netns_files::list(&process, deadline));
-            match listed {
-                Ok(files) => {
-                    for file in files {
-                        self.add(file.id, Way::Mount(seen.id(), file));
-                    }
-                }
-                Err(error) => told("read the mounts", seen, &error, faults),
             }
         }
     }

@@ -34,6 +34,14 @@ const GENERATIONS: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Remembered(HashMap<Key, Known>);
 
+impl Remembered {
+    /// Whether nothing could be found out anew of so many containers, as long as their processes are as they were.
+    pub(crate) fn is_settled(&self, containers: usize) -> bool {
+        let is_settled = |known: &Known| known.young.is_none() && known.has_same_record();
+        self.0.len() == containers && self.0.values().all(is_settled)
+    }
+}
+
 /// A container as it was grouped, and its first process.
 type Key = (String, ProcessId);
 
@@ -118,9 +126,10 @@ pub(crate) fn describe(
 
 impl Known {
     fn is_current(&self, seen: &Seen) -> bool {
-        if self.basis != Basis::of(seen) {
-            return false;
-        }
+        self.basis == Basis::of(seen) && self.has_same_record()
+    }
+
+    fn has_same_record(&self) -> bool {
         // A record that was found through another process's root cannot be looked at again without it.
         self.source.as_ref().is_none_or(|s| s.path == s.seen && Stamp::of(&s.path) == Some(s.stamp))
     }

@@ -79,6 +79,12 @@ impl Process {
         })
     }
 
+    /// Whether `/proc` has a process of this number now, whichever it is.
+    #[must_use]
+    pub fn exists(pid: i32) -> bool {
+        directory_of(pid).is_ok()
+    }
+
     /// Takes hold of whatever process has this number now, in the belief that it is the one that is known otherwise, as
     /// from a [`bpf`](crate::bpf) row.
     ///
@@ -352,6 +358,18 @@ pub fn all() -> Result<Vec<i32>> {
         }
     }
     Ok(pids)
+}
+
+/// How many processes there are on the host, in whatever pid namespace, kernel threads and zombies among them: the number
+/// of links of `/proc`, to which the kernel adds them (`proc_root_getattr` in `fs/proc/root.c`).
+///
+/// # Errors
+/// As [`all`].
+pub fn count() -> Result<u64> {
+    let failed = |e| Error::of_call("look at", Subject::Path(b"/proc".to_vec()), os(e));
+    let links = nix::sys::stat::stat("/proc").map_err(failed)?.st_nlink;
+    #[allow(clippy::useless_conversion, reason = "it is 32 bits wide on some architectures")]
+    Ok(u64::from(links))
 }
 
 /// The time since boot in the unit of [`ProcessId::start_time`], and how many of those are a second: what says how old

@@ -37,6 +37,10 @@ pub(crate) struct Pass {
     strays: Vec<Stray>,
     /// Processes that `/proc` shows and the iterator does not.
     unlisted: HashSet<ProcessId>,
+    /// The numbers of all of `/proc` that have no row.
+    unlisted_numbers: Vec<i32>,
+    /// How many processes the host had.
+    count: Option<u64>,
     /// Processes that were looked at otherwise since, or could not be read.
     touched: HashSet<i32>,
     files: Vec<u8>,
@@ -56,13 +60,6 @@ pub(crate) struct Stray {
     pub(crate) net: NamespaceId,
 }
 
-/// What a pass over processes changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Passed {
-    /// Whether any process is otherwise than it was.
-    pub(crate) changed: bool,
-}
-
 impl Pass {
     pub(crate) fn load() -> std::result::Result<Self, Unavailable> {
         Ok(Self {
@@ -71,6 +68,8 @@ impl Pass {
             leaders: Vec::new(),
             strays: Vec::new(),
             unlisted: HashSet::new(),
+            unlisted_numbers: Vec::new(),
+            count: None,
             touched: HashSet::new(),
             files: Vec::new(),
             holders: HashMap::new(),
@@ -98,6 +97,8 @@ impl Pass {
         self.leaders.clear();
         self.strays.clear();
         self.unlisted.clear();
+        self.unlisted_numbers.clear();
+        self.count = None;
         self.touched.clear();
         self.files.clear();
         self.holders.clear();
@@ -113,13 +114,13 @@ impl Pass {
         now.checked_add(LONGEST).unwrap_or(now)
     }
 
-    /// Brings the processes up to date.
+    /// Brings the processes up to date; gives whether any is otherwise than it was.
     pub(crate) fn processes(
         &mut self,
         known: &mut Processes,
         judged: &mut Judged,
         faults: &mut Faults,
-    ) -> crate::Result<std::result::Result<Passed, portolan_linux::Error>> {
+    ) -> crate::Result<std::result::Result<bool, portolan_linux::Error>> {
         processes::update(self, known, judged, faults)
     }
 

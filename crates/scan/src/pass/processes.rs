@@ -7,14 +7,14 @@ use portolan_linux::bpf::{self, Task};
 use portolan_linux::process::{self, Trace};
 use portolan_linux::{ErrorKind, NamespaceKind, Process, ProcessId};
 
-use super::{Pass, Passed, Stray};
+use super::{Pass, Stray};
 use crate::Error;
 use crate::cgroup::Classification;
 use crate::container::Namespaces;
 use crate::fault::Faults;
 use crate::walk::{Failed, Judged, Processes, Seen};
 
-/// Makes one pass, and all that follows from it.
+/// Makes one pass, and all that follows from it; gives whether any process is otherwise than it was.
 ///
 /// # Errors
 /// Outside: `/proc` cannot be read. Inside: the pass failed, and the processes are to be looked at otherwise.
@@ -23,14 +23,23 @@ pub(super) fn update(
     known: &mut Processes,
     judged: &mut Judged,
     faults: &mut Faults,
-) -> crate::Result<Result<Passed, portolan_linux::Error>> {
+) -> crate::Result<Result<bool, portolan_linux::Error>> {
     let mut rows = std::mem::take(&mut pass.spare);
     if let Err(error) = pass.iterators.tasks(&mut rows, Pass::deadline()) {
         return Ok(Err(error));
     }
-    let listed = process::all().map_err(Error::proc_unreadable)?;
+    let count = process::count().map_err(Error::proc_unreadable)?;
     let mut changed = false;
-    if rows == pass.tasks && pass.touched.is_empty() {
+    let is_same = rows == pass.tasks && pass.touched.is_empty();
+    // The same rows, as many processes as before, and those without a row still there: then there are no others.
+    let unlisted = (is_same && pass.count == Some(count)).then(|| std::mem::take(&mut pass.unlisted_numbers));
+    let is_there = |pid: &i32| Process::exists(*pid);
+    let listed = match unlisted.filter(|pids| pids.iter().all(is_there)) {
+        Some(pids) => pids,
+        None => process::all().map_err(Error::proc_unreadable)?,
+    };
+    pass.count = Some(count);
+    if is_same {
         pass.spare = rows;
     } else {
         let before = std::mem::take(&mut pass.tasks);
@@ -56,7 +65,7 @@ pub(super) fn update(
         changed = true;
     }
     changed |= add_unlisted(pass, known, judged, &listed, faults);
-    Ok(Ok(Passed { changed }))
+    Ok(Ok(changed))
 }
 
 /// Where the rows of first threads are, by their numbers.
@@ -110,7 +119,8 @@ fn add_unlisted(
     known.unseen.retain(|pid| !is_unlisted(pid));
     let mut changed = false;
     let mut alike = 0_usize;
-    for pid in listed.iter().copied().filter(is_unlisted) {
+    pass.unlisted_numbers = listed.iter().copied().filter(is_unlisted).collect();
+    for pid in pass.unlisted_numbers.clone() {
         match judged.look(pid, faults) {
             Ok(Some(seen)) => {
                 if were.iter().any(|was: &Seen| was.is_alike(&seen)) {

@@ -13,7 +13,7 @@ use crate::fault::Faults;
 use crate::owners::{Remembered, Search};
 use crate::pass::Pass;
 use crate::pass::listeners::Rows;
-use crate::places::{Member, Places};
+use crate::places::{Member, Places, Way};
 use crate::source::SourceChoice;
 use crate::{Error, Inventory, Result, Source, held, walk};
 
@@ -24,6 +24,11 @@ pub(crate) struct ByPass {
     refused: Option<Unavailable>,
     /// Sockets that no process had at the last scan.
     nobodys: HashSet<Nobodys>,
+    /// What the namespaces said that are asked first.
+    dumps: Dumps,
+    mounted: Vec<(NamespaceId, Way)>,
+    /// The last chart, as long as nothing has been put together otherwise since.
+    last: Option<Inventory>,
 }
 
 /// A socket without a process: its namespace and its inode number.
@@ -88,24 +93,43 @@ impl Snapshot {
         let home = Home::here().map_err(Error::proc_unreadable)?;
         self.host = walk::host_namespaces(home.id(), &mut faults);
         match pass.processes(&mut self.processes, &mut self.judged, &mut faults)? {
-            Ok(passed) if passed.changed => self.grouped = None,
-            Ok(_) => {}
+            Ok(true) => {
+                self.iterators.last = None;
+                self.grouped = None;
+                self.name_hosts(pass);
+            }
+            Ok(false) => {}
             Err(error) => return Ok(Err(error)),
         }
-        self.name_hosts(pass);
         self.silent.clear();
         // What no process has is told by dumps: before the pass, so that what is opened in between has its owner.
         let mut asked = self.asked_first(pass);
+        let kept: Dumps =
+            asked.iter().filter_map(|id| Some((*id, self.listening.get(id)?.clone()))).collect();
         let mut dumps = self.dump(&asked, &mut faults);
-        if let Err(error) = pass.listeners() {
-            return Ok(Err(error));
+        let mounted = held::mounted(&self.processes.seen, &self.host, &mut faults);
+        let is_same = match pass.listeners() {
+            Ok(is_new) => !is_new && dumps == self.iterators.dumps && mounted == self.iterators.mounted,
+            Err(error) => return Ok(Err(error)),
+        };
+        if is_same && let Some(last) = self.as_last(start) {
+            self.listening.extend(kept);
+            return Ok(Ok(last));
         }
+        self.iterators.dumps.clone_from(&dumps);
+        self.iterators.mounted = mounted;
         let mut rows = Rows::of(pass, &self.processes);
         if self.meet(&rows.strangers, pass, &mut faults) {
             self.name_hosts(pass);
             rows = Rows::of(pass, &self.processes);
         }
-        self.ways = held::find_by_pass(&self.processes.seen, &self.host, &self.options, pass, &mut faults);
+        self.ways = held::find_by_pass(
+            &self.processes.seen,
+            &self.options,
+            pass,
+            &self.iterators.mounted,
+            &mut faults,
+        );
         let more = self.asked_then(&rows, &asked);
         if !more.is_empty() {
             dumps.extend(self.dump(&more, &mut faults));
@@ -139,7 +163,26 @@ impl Snapshot {
         self.faults = faults.into_list();
         inventory.faults.clone_from(&self.faults);
         inventory.elapsed = start.elapsed();
+        self.iterators.last = Some(inventory.clone());
         Ok(Ok(inventory))
+    }
+
+    /// The last chart once more, if nothing of it can be otherwise: no row, no dump and no mount of a namespace is.
+    fn as_last(&mut self, start: Instant) -> Option<Inventory> {
+        let mut last = self.iterators.last.take().filter(|_| !self.options.thorough)?;
+        let silent = last.unseen.namespaces.iter().all(|id| self.silent.contains(id));
+        let is_same = silent && self.silent.len() == last.unseen.namespaces.len();
+        if !is_same || !self.identities.is_settled(last.containers.len()) {
+            return None;
+        }
+        last.elapsed = start.elapsed();
+        self.iterators.last = Some(last.clone());
+        Some(last)
+    }
+
+    /// What is known of the host was put together otherwise than by a whole pass.
+    pub(super) fn forget_last(&mut self) {
+        self.iterators.last = None;
     }
 
     /// The host names that the containers' first processes see.

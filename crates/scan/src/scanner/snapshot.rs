@@ -31,7 +31,7 @@ pub(crate) struct Snapshot {
     pub(super) listening: HashMap<NamespaceId, Vec<Listening>>,
     pub(super) silent: HashSet<NamespaceId>,
     pub(super) hostnames: HashMap<ProcessId, Option<Vec<u8>>>,
-    identities: identity::Remembered,
+    pub(super) identities: identity::Remembered,
     pub(super) owners: Remembered,
     /// The same by rows of BPF iterators: the place of each socket's owner.
     pub(super) owned: Option<HashMap<u32, usize>>,
@@ -108,6 +108,7 @@ impl Snapshot {
         self.host = walk::host_namespaces(home.id(), &mut faults);
         self.grouped = None;
         self.owned = None;
+        self.forget_last();
         self.processes = walk::processes(&mut self.judged, &mut faults)?;
         self.ways = held::find(&self.processes.seen, &self.host, &self.options, &mut faults);
         self.hostnames.clear();
@@ -122,6 +123,7 @@ impl Snapshot {
     /// Looks at some processes again.
     pub(crate) fn look_again(&mut self, pids: &[i32]) -> Looked {
         let mut looked = Looked::default();
+        self.forget_last();
         for pid in pids {
             let found = self.judged.look(*pid, &mut Faults::default());
             let ended = self.processes.note(*pid, &found);
