@@ -50,8 +50,8 @@ pub(super) mod socket {
     /// `struct unix_address`: how long the name is, family included; 0 where names cannot be read.
     pub(crate) const NAME_LENGTH: i16 = 48;
     pub(crate) const NAME: i16 = 56;
-    /// `struct sockaddr_un`.
-    pub(crate) const LONGEST_NAME: i16 = 110;
+    /// `struct sockaddr_un`, and the NUL that the kernel adds to a path that fills it.
+    pub(crate) const LONGEST_NAME: i16 = 111;
     pub(crate) const UNIX: i16 = 168;
     /// Of rows that say nothing.
     pub(crate) const FILLER: i16 = 336;
@@ -241,7 +241,7 @@ impl Holder {
                 let protocol =
                     if kind == libc::SOCK_STREAM { Protocol::Unix } else { Protocol::UnixSeqpacket };
                 // The family comes first.
-                let name = from(row, socket::NAME).get(2..length.clamp(2, 110))?;
+                let name = from(row, socket::NAME).get(2..length.clamp(2, 111))?;
                 let path = || Local::Path(name.split(|b| *b == 0).next().unwrap_or(name).to_vec());
                 match name {
                     [0, name @ ..] => (protocol, Local::Abstract(name.to_vec())),

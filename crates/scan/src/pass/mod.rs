@@ -41,6 +41,8 @@ pub(crate) struct Pass {
     unlisted_numbers: Vec<i32>,
     /// How many processes the host had.
     count: Option<u64>,
+    /// The rows of processes that were asked for alone since.
+    latest: HashMap<i32, Vec<u8>>,
     /// Processes that were looked at otherwise since, or could not be read.
     touched: HashSet<i32>,
     files: Vec<u8>,
@@ -50,6 +52,17 @@ pub(crate) struct Pass {
     spare: Vec<u8>,
     /// Not before then.
     rest: Option<Instant>,
+}
+
+/// What came of asking for one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Single {
+    /// It is as it was.
+    Same,
+    /// It is not.
+    Other,
+    /// There is no such process.
+    Gone,
 }
 
 /// A thread in another network namespace than its process.
@@ -70,6 +83,7 @@ impl Pass {
             unlisted: HashSet::new(),
             unlisted_numbers: Vec::new(),
             count: None,
+            latest: HashMap::new(),
             touched: HashSet::new(),
             files: Vec::new(),
             holders: HashMap::new(),
@@ -99,6 +113,7 @@ impl Pass {
         self.unlisted.clear();
         self.unlisted_numbers.clear();
         self.count = None;
+        self.latest.clear();
         self.touched.clear();
         self.files.clear();
         self.holders.clear();
@@ -138,14 +153,51 @@ impl Pass {
         Ok(true)
     }
 
-    /// Whether nothing happened since the last pass: all rows are the same.
-    pub(crate) fn is_quiet(&mut self) -> Result<bool> {
-        self.iterators.tasks(&mut self.spare, Self::deadline())?;
-        if self.spare != self.tasks {
-            return Ok(false);
+    /// Whether single processes can be asked for.
+    pub(crate) fn has_single(&self) -> bool {
+        self.iterators.has_single()
+    }
+
+    /// Asks for one process alone.
+    pub(crate) fn look(&mut self, pid: i32) -> Result<Single> {
+        self.iterators.tasks_of(pid, &mut self.spare)?;
+        if self.spare.is_empty() {
+            self.latest.remove(&pid);
+            return Ok(Single::Gone);
         }
-        self.iterators.listeners(&mut self.spare, Self::deadline())?;
-        Ok(self.spare == self.files)
+        let known = match self.latest.get(&pid) {
+            Some(rows) => Some(rows.as_slice()),
+            None => self.row(pid).map(|row| row.bytes()),
+        };
+        if known == Some(self.spare.as_slice()) {
+            return Ok(Single::Same);
+        }
+        self.latest.insert(pid, self.spare.clone());
+        self.touched.insert(pid);
+        Ok(Single::Other)
+    }
+
+    /// Asks for the listeners of one process alone; gives whether they are others than before.
+    pub(crate) fn listeners_of(&mut self, pid: i32) -> Result<bool> {
+        self.iterators.listeners_of(pid, &mut self.spare)?;
+        let now: Vec<Holder> = bpf::holders(&self.spare).collect();
+        let is_same = self.holders.get(&pid).map_or(now.is_empty(), |before| *before == now);
+        if !is_same {
+            // The rows of all are not what is known any more.
+            self.files.clear();
+            self.holders.insert(pid, now);
+        }
+        Ok(!is_same)
+    }
+
+    /// A process has ended; gives whether it had listeners.
+    pub(crate) fn ended(&mut self, pid: i32) -> bool {
+        self.latest.remove(&pid);
+        let had = self.holders.remove(&pid).is_some_and(|held| !held.is_empty());
+        if had {
+            self.files.clear();
+        }
+        had
     }
 
     pub(crate) fn holders(&self) -> impl Iterator<Item = &Holder> {
@@ -172,6 +224,9 @@ impl Pass {
     }
 
     fn row(&self, pid: i32) -> Option<Task<'_>> {
+        if let Some(rows) = self.latest.get(&pid) {
+            return bpf::tasks(rows).find(|row| row.thread() == pid);
+        }
         let at = self.leaders.binary_search_by_key(&pid, |(pid, _)| *pid).ok()?;
         let (_, offset) = self.leaders.get(at)?;
         bpf::tasks(self.tasks.get(*offset..)?).next()

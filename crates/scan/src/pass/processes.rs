@@ -44,6 +44,7 @@ pub(super) fn update(
     } else {
         let before = std::mem::take(&mut pass.tasks);
         let touched = std::mem::take(&mut pass.touched);
+        pass.latest.clear();
         let mut round = Round::new(pass, &rows, &before, judged);
         round.before.retain(|pid, _| !touched.contains(pid));
         let mut seen = round.seen(known, faults);

@@ -26,6 +26,8 @@ pub(crate) struct ByPass {
     nobodys: HashSet<Nobodys>,
     /// What the namespaces said that are asked first.
     dumps: Dumps,
+    /// What all namespaces said that were asked.
+    all_dumps: Dumps,
     mounted: Vec<(NamespaceId, Way)>,
     /// The last chart, as long as nothing has been put together otherwise since.
     last: Option<Inventory>,
@@ -151,6 +153,7 @@ impl Snapshot {
             rows.add_dump(*id, dump);
         }
         self.iterators.nobodys = self.nobodys(&rows, &dumps);
+        self.iterators.all_dumps.clone_from(&dumps);
         for id in &rows.flooded {
             faults.of_netns("list the listeners", id.inode(), ErrorKind::Limit(Limit::Entries));
             self.silent.insert(*id);
@@ -186,7 +189,7 @@ impl Snapshot {
     }
 
     /// The host names that the containers' first processes see.
-    fn name_hosts(&mut self, pass: &Pass) {
+    pub(super) fn name_hosts(&mut self, pass: &Pass) {
         let (containers, membership) = self.grouped();
         self.hostnames = containers
             .iter()
@@ -217,7 +220,7 @@ impl Snapshot {
     }
 
     /// Looks at processes that the pass over processes did not know of yet; gives whether any was added.
-    fn meet(&mut self, strangers: &HashSet<i32>, pass: &mut Pass, faults: &mut Faults) -> bool {
+    pub(super) fn meet(&mut self, strangers: &HashSet<i32>, pass: &mut Pass, faults: &mut Faults) -> bool {
         let mut met = false;
         for pid in strangers {
             if let Ok(Some(seen)) = self.judged.look(*pid, faults) {
@@ -233,6 +236,16 @@ impl Snapshot {
             self.grouped = None;
         }
         met
+    }
+
+    /// Adds the sockets that no process had at the last whole scan.
+    pub(super) fn add_dumps(&self, rows: &mut Rows) {
+        for (id, dump) in &self.iterators.all_dumps {
+            let is_nobodys =
+                |l: &&Listening| l.inode == 0 || self.iterators.nobodys.contains(&(*id, l.inode));
+            let nobodys: Vec<Listening> = dump.iter().filter(is_nobodys).cloned().collect();
+            rows.add_dump(*id, &nobodys);
+        }
     }
 
     /// What the dumps have and the rows have not.

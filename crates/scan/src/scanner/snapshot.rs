@@ -17,7 +17,7 @@ use crate::member::Member;
 use crate::owners::Remembered;
 use crate::places::{Places, Ways};
 use crate::ports::{self, Known};
-use crate::walk::{self, Judged, Processes, Seen};
+use crate::walk::{self, Failed, Judged, Processes, Seen};
 use crate::{Error, Inventory, Result, ScanOptions, Source, group, held, identity};
 
 /// What is known of the host.
@@ -122,10 +122,19 @@ impl Snapshot {
 
     /// Looks at some processes again.
     pub(crate) fn look_again(&mut self, pids: &[i32]) -> Looked {
+        self.look_again_by(pids, |judged, pid| Some(judged.look(pid, &mut Faults::default())))
+    }
+
+    /// Looks at some processes again; `look` gives nothing for one that is as it was.
+    pub(super) fn look_again_by(
+        &mut self,
+        pids: &[i32],
+        mut look: impl FnMut(&mut Judged, i32) -> Option<std::result::Result<Option<Seen>, Failed>>,
+    ) -> Looked {
         let mut looked = Looked::default();
-        self.forget_last();
         for pid in pids {
-            let found = self.judged.look(*pid, &mut Faults::default());
+            let Some(found) = look(&mut self.judged, *pid) else { continue };
+            self.forget_last();
             let ended = self.processes.note(*pid, &found);
             let now = found.ok().flatten();
             let at = self.processes.place_of(*pid);

@@ -89,6 +89,12 @@ impl Attention {
         self.fresh.iter().chain(&self.ended).chain(young.map(|(pid, _)| pid)).copied().collect()
     }
 
+    /// The processes that may begin to listen.
+    pub(super) fn watched(&self, now: Instant) -> Vec<i32> {
+        let young = self.young.iter().filter(|(_, since)| later(**since, WATCHED) > now);
+        self.fresh.iter().copied().chain(young.map(|(pid, _)| *pid)).collect()
+    }
+
     /// They were looked at, and `missed` of them were gone before anything was known of them. Gives the namespaces to
     /// ask now: those in which they are and were, and those in which others may begin to listen.
     pub(super) fn places(

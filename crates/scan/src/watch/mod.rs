@@ -18,6 +18,7 @@
 mod attention;
 mod stop;
 
+use std::collections::HashSet;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use portolan_linux::wait;
 
 use crate::diff::Diff;
 use crate::fault::Faults;
+use crate::scanner::by_look::ByLook;
 use crate::scanner::snapshot::Which;
 use crate::{Error, Inventory, Result, Scanner};
 use attention::Attention;
@@ -71,6 +73,8 @@ pub struct Watch {
     /// The last chart that was told.
     chart: Option<Inventory>,
     next_scan: Instant,
+    /// When listeners are looked at, where that costs little.
+    next_glance: Option<Instant>,
     /// When the last whole scan ended, and how long it took.
     last_scan: Option<(Instant, Duration)>,
     /// How long after the last scan the next one is due.
@@ -81,6 +85,10 @@ pub struct Watch {
 const FIRST_PAUSE: u32 = 8;
 /// When events were lost again and again, whole scans take no more than one part in so many of the time.
 const SHARE: u32 = 10;
+/// Where all listeners can be had in one pass, they are looked at so often; but it takes no more than one part in so many
+/// of the time.
+const GLANCE: Duration = Duration::from_secs(1);
+const GLANCE_SHARE: u32 = 300;
 /// Events are read in batches of some thousand; after so many of them it is looked what else is to be done.
 const BATCHES: usize = 4;
 /// Should there be no descriptor to be woken by.
@@ -111,6 +119,7 @@ impl Scanner {
             stop: stop::Stop::new(),
             chart: None,
             next_scan: Instant::now(),
+            next_glance: None,
             last_scan: None,
             pause,
         }
@@ -145,7 +154,9 @@ impl Watch {
             let more = self.hear();
             let now = Instant::now();
             let next = self.attention.next();
-            let mut until = next.map_or(self.next_scan, |next| next.min(self.next_scan));
+            let glance = self.next_glance.filter(|_| self.scanner.snapshot.is_by_pass());
+            let due = glance.map_or(self.next_scan, |glance| glance.min(self.next_scan));
+            let mut until = next.map_or(due, |next| next.min(due));
             if now >= until {
                 return Ok(true);
             }
@@ -217,8 +228,10 @@ impl Watch {
             let inventory = inventory?;
             self.attention.seen_all(|pid| self.scanner.snapshot.knows(pid));
             Some(inventory)
-        } else {
+        } else if self.attention.next().is_some_and(|next| begun >= next) {
             self.look_there(begun)
+        } else {
+            self.glance(begun)
         };
         let Some(inventory) = inventory else { return Ok(None) };
         let first = self.chart.is_none();
@@ -250,10 +263,51 @@ impl Watch {
         self.pause = pause.max(cost);
         let now = Instant::now();
         self.next_scan = now.checked_add(self.pause).unwrap_or(now);
+        self.next_glance = now.checked_add(GLANCE);
+    }
+
+    /// Looks where something happened.
+    fn look_there(&mut self, begun: Instant) -> Option<Inventory> {
+        let snapshot = &mut self.scanner.snapshot;
+        if !snapshot.is_by_pass() {
+            return self.look_by_calls(begun);
+        }
+        let pids = self.attention.processes(begun);
+        let young = self.attention.watched(begun);
+        let made = if snapshot.can_look_by_pass(pids.len().max(young.len())) {
+            snapshot.look_by_pass(&pids, &young)
+        } else {
+            // Cheap enough to be done instead.
+            let scanned = snapshot.scan().ok();
+            Ok(ByLook { inventory: scanned, ..ByLook::default() })
+        };
+        let made = match made {
+            Ok(made) => made,
+            Err(_) => {
+                self.hurry_scan();
+                ByLook::default()
+            }
+        };
+        let snapshot = &self.scanner.snapshot;
+        self.attention.places(HashSet::new(), made.looked.missed, |pid| snapshot.net_of(pid), begun);
+        self.attention.looked(begun.elapsed(), Instant::now());
+        made.inventory
+    }
+
+    /// Looks whether other sockets listen than before, between two whole scans.
+    fn glance(&mut self, begun: Instant) -> Option<Inventory> {
+        let glanced = self.scanner.snapshot.glance();
+        let pause = GLANCE.max(begun.elapsed().saturating_mul(GLANCE_SHARE));
+        let now = Instant::now();
+        self.next_glance = now.checked_add(pause);
+        glanced.unwrap_or_else(|_| {
+            self.hurry_scan();
+            None
+        })
     }
 
     /// Looks at the processes that started or ended, and asks the namespaces where something happened lately.
-    fn look_there(&mut self, begun: Instant) -> Option<Inventory> {
+    fn look_by_calls(&mut self, begun: Instant) -> Option<Inventory> {
         let snapshot = &mut self.scanner.snapshot;
         let pids = self.attention.processes(begun);
         let looked = snapshot.look_again(&pids);
