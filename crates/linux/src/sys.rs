@@ -241,6 +241,38 @@ impl<const N: usize> Request<N> {
     }
 }
 
+/// The beginning of a file as memory (`mmap(2)`), only for reading.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: std::ptr::NonNull<libc::c_void>,
+    length: usize,
+}
+
+impl Mapping {
+    /// Maps a file that nobody can write to or shorten, which is the caller's to know: as those of sysfs.
+    pub(crate) fn of(file: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
+        let (at, protection, flags) = (std::ptr::null_mut(), libc::PROT_READ, libc::MAP_PRIVATE);
+        // SAFETY: the kernel chooses where; a live descriptor; nothing else is at that place.
+        let start = unsafe { libc::mmap(at, length, protection, flags, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        std::ptr::NonNull::new(start).map(|start| Self { start, length }).ok_or(io::ErrorKind::Other.into())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped for reading, with this length, as long as this lives; nobody writes there.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.length) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: it is ours alone, and nothing borrows from it any more.
+        let _ = unsafe { libc::munmap(self.start.as_ptr(), self.length) };
+    }
+}
+
 /// How often this process is the child of a fork: 0 in the one that was executed.
 pub(crate) fn generation() -> u32 {
     static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -5,12 +5,15 @@ use std::io::{ErrorKind as IoKind, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use nix::sys::statfs::{SYSFS_MAGIC, fstatfs};
+
 use super::btf::Btf;
 use super::layout::{self, Files, Names, Tasks};
 use super::program::{self, Cast, LICENSE, Numbers, Plan, READ};
 use super::{Unavailable, row};
 use crate::error::{ErrorKind, Limit, Subject, os};
-use crate::{Error, NamespaceKind, Result, sys};
+use crate::sys::{self, Mapping};
+use crate::{Error, NamespaceKind, Result};
 
 const TYPES: &str = "/sys/kernel/btf/vmlinux";
 /// It has some five megabytes.
@@ -41,8 +44,8 @@ pub(super) struct Programs {
 
 impl Programs {
     pub(super) fn load() -> std::result::Result<Self, Unavailable> {
-        let types = types()?;
-        let btf = Btf::parse(&types, &layout::structures(), &[OF_TASKS, OF_FILES, CAST])
+        let types = Types::get()?;
+        let btf = Btf::parse(types.bytes(), &layout::structures(), &[OF_TASKS, OF_FILES, CAST])
             .ok_or_else(|| Unavailable::NoTypes("it cannot be read".to_owned()))?;
         let tasks = Tasks::find(&btf)?;
         let files = Files::find(&btf)?;
@@ -85,18 +88,40 @@ fn cast(btf: &Btf<'_>) -> Option<Cast> {
     })
 }
 
-fn types() -> std::result::Result<Vec<u8>, Unavailable> {
-    let read = || {
+/// The kernel's description of its types.
+enum Types {
+    /// As it lies in the kernel (Linux 6.16).
+    Mapped(Mapping),
+    Read(Vec<u8>),
+}
+
+impl Types {
+    fn get() -> std::result::Result<Self, Unavailable> {
+        Self::open().map_err(|error| match error.kind() {
+            IoKind::PermissionDenied => Unavailable::Privilege,
+            _ => Unavailable::NoTypes(error.to_string()),
+        })
+    }
+
+    fn open() -> std::io::Result<Self> {
         let file = File::open(TYPES)?;
-        let mut text =
-            Vec::with_capacity(usize::try_from(file.metadata()?.len().min(MOST_TYPES)).unwrap_or(0));
+        let length = usize::try_from(file.metadata()?.len().min(MOST_TYPES)).unwrap_or(0);
+        // What is not the kernel's own could be shortened while it is read.
+        let is_kernels = fstatfs(&file).is_ok_and(|system| system.filesystem_type() == SYSFS_MAGIC);
+        if is_kernels && let Ok(mapped) = Mapping::of(file.as_fd(), length) {
+            return Ok(Self::Mapped(mapped));
+        }
+        let mut text = Vec::with_capacity(length);
         file.take(MOST_TYPES).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    read().map_err(|error: std::io::Error| match error.kind() {
-        IoKind::PermissionDenied => Unavailable::Privilege,
-        _ => Unavailable::NoTypes(error.to_string()),
-    })
+        Ok(Self::Read(text))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(mapping) => mapping.bytes(),
+            Self::Read(text) => text,
+        }
+    }
 }
 
 /// By which numbers this process knows others.

@@ -23,6 +23,9 @@ const ROW: i16 = -task::LENGTH;
 /// For what is read by a helper.
 const SCRATCH: i16 = ROW - 8;
 
+/// For the file that rows are written to: asked for once, because that costs the verifier a search through all types.
+const OUTPUT: i16 = -socket::FILLER - 8;
+
 const RESULT: Reg = Reg(0);
 const FIRST: Reg = Reg(1);
 const SECOND: Reg = Reg(2);
@@ -180,20 +183,15 @@ impl<'a> Writer<'a> {
         self.program.call(PROBE_READ_KERNEL);
     }
 
-    fn write(&mut self, meta: i16, from: i16, length: i16) {
-        self.sequence_file(FIRST, meta);
-        self.write_to(FIRST, from, length);
+    /// Keeps where rows are written to.
+    fn keep_output(&mut self, meta: i16) {
+        self.program.load(Width::Double, FIRST, CONTEXT, meta);
+        self.program.load(Width::Double, SECOND, FIRST, self.tasks.sequence_file);
+        self.program.store(Width::Double, END, OUTPUT, SECOND);
     }
 
-    fn sequence_file(&mut self, to: Reg, meta: i16) {
-        self.program.load(Width::Double, to, CONTEXT, meta);
-        self.program.load(Width::Double, to, to, self.tasks.sequence_file);
-    }
-
-    fn write_to(&mut self, file: Reg, from: i16, length: i16) {
-        if file != FIRST {
-            self.program.copy(FIRST, file);
-        }
+    fn write(&mut self, from: i16, length: i16) {
+        self.program.load(Width::Double, FIRST, END, OUTPUT);
         self.program.copy(SECOND, END);
         self.program.add(SECOND, from.into());
         self.program.set(THIRD, length.into());
@@ -207,6 +205,7 @@ pub(super) fn level(plan: Plan<'_>) -> Option<Vec<u8>> {
     let mut w = Writer::new(plan);
     let (end, own) = (w.end, w.program.label());
     w.follow(TASK, CONTEXT, tasks.iterated, end);
+    w.keep_output(tasks.iterated_meta);
     w.program.call(GET_CURRENT_TASK);
     w.program.jump_if_same(RESULT, TASK, own);
     w.program.exit();
@@ -215,7 +214,7 @@ pub(super) fn level(plan: Plan<'_>) -> Option<Vec<u8>> {
     w.zero(-8);
     w.program.load(tasks.level.width, FIRST, SECOND, tasks.level.at);
     w.program.store(Width::Word, END, -8, FIRST);
-    w.write(tasks.iterated_meta, -8, 8);
+    w.write(-8, 8);
     w.finish()
 }
 
@@ -225,6 +224,7 @@ pub(super) fn tasks(plan: Plan<'_>) -> Option<Vec<u8>> {
     let mut w = Writer::new(plan);
     let (end, wanted) = (w.end, w.program.label());
     w.follow(TASK, CONTEXT, tasks.iterated, end);
+    w.keep_output(tasks.iterated_meta);
     w.cast(TASK, |cast| cast.task);
     w.follow(LEADER, TASK, tasks.group_leader, end);
     w.program.load(tasks.pid.width, FIRST, TASK, tasks.pid.at);
@@ -248,7 +248,7 @@ pub(super) fn tasks(plan: Plan<'_>) -> Option<Vec<u8>> {
     cgroups(&mut w);
     memory(&mut w);
     namespaces(&mut w);
-    w.write(tasks.iterated_meta, ROW, task::LENGTH);
+    w.write(ROW, task::LENGTH);
     w.finish()
 }
 
@@ -332,7 +332,7 @@ pub(super) fn files(plan: Plan<'_>, files: &Files, names: Option<&Names>) -> Opt
     w.follow(TASK, CONTEXT, files.task, end);
     w.follow(FILE, CONTEXT, files.file, end);
     let (filler, back) = (w.program.label(), w.program.label());
-    w.program.load(Width::Double, FIRST, CONTEXT, files.meta);
+    w.keep_output(files.meta);
     w.program.load(files.sequence_number.width, FIRST, FIRST, files.sequence_number.at);
     w.program.and(FIRST, FILES.saturating_sub(1));
     w.program.jump_if(FIRST, If::Equal, FILES.saturating_sub(1), filler);
@@ -390,14 +390,14 @@ pub(super) fn files(plan: Plan<'_>, files: &Files, names: Option<&Names>) -> Opt
     w.program.load(Width::Word, FIRST, END, ROW.saturating_add(socket::LENGTH));
     let short = w.program.label();
     w.program.jump_if(FIRST, If::Equal, socket::INET.into(), short);
-    w.write(files.meta, ROW, socket::UNIX);
+    w.write(ROW, socket::UNIX);
     w.program.exit();
     w.program.put(short);
-    w.write(files.meta, ROW, socket::INET);
+    w.write(ROW, socket::INET);
     w.program.exit();
 
     w.program.put(filler);
-    fill(&mut w, files);
+    fill(&mut w);
     w.program.jump(back);
     w.finish()
 }
@@ -464,16 +464,13 @@ fn about(w: &mut Writer<'_>, files: &Files) {
 }
 
 /// As much as is read at once, and nothing in it.
-fn fill(w: &mut Writer<'_>, files: &Files) {
+fn fill(w: &mut Writer<'_>) {
     w.zero(-socket::FILLER);
     let length = socket::FILLER;
     w.program.store_number(Width::Word, END, -length, length.into());
-    // It is not needed yet.
-    let file = SOCK;
-    w.sequence_file(file, files.meta);
     let mut filled = 0_usize;
     while filled < READ {
-        w.write_to(file, -length, length);
+        w.write(-length, length);
         filled = filled.saturating_add(usize::from(length.unsigned_abs()));
     }
 }
