@@ -90,6 +90,7 @@ layout! {
         sequence_number: Number = number("bpf_iter_meta", ["seq_num"], 8),
         f_inode: i16 = pointer("file", ["f_inode"], "inode"),
         i_ino: Number = number("inode", ["i_ino"], 8),
+        connected: Number = number("socket", ["state"], 4),
         sk: i16 = pointer("socket", ["sk"], "sock"),
         family: Number = number("sock", ["__sk_common", "skc_family"], 2),
         state: Number = number("sock", ["__sk_common", "skc_state"], 1),

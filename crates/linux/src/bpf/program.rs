@@ -46,6 +46,8 @@ const SOCK_FROM_FILE: i32 = 162;
 
 /// `PF_KTHREAD`.
 const KERNEL_THREAD: i32 = 0x0020_0000;
+/// `SS_CONNECTED` of `linux/net.h`: what can be neither listening nor a socket for datagrams.
+const CONNECTED: i32 = 3;
 /// States of a socket (`net/tcp_states.h`): waits for connections; has no peer.
 const LISTEN: i32 = 10;
 const UNCONNECTED: i32 = 7;
@@ -340,12 +342,18 @@ pub(super) fn files(plan: Plan<'_>, files: &Files, names: Option<&Names>) -> Opt
     w.program.copy(FIRST, FILE);
     w.program.call(SOCK_FROM_FILE);
     w.program.jump_if(RESULT, If::Equal, 0, end);
+    // Most open sockets are connections, and nothing more is looked at of those.
+    w.program.load(files.connected.width, FIRST, RESULT, files.connected.at);
+    w.program.jump_if(FIRST, If::Equal, CONNECTED, end);
     w.follow(SOCK, RESULT, files.sk, end);
 
     let (unix, v6, inet, udp, row) =
         (w.program.label(), w.program.label(), w.program.label(), w.program.label(), w.program.label());
-    // What it is: most open sockets are connections, and no more is looked at of them than this.
+    let waits = w.program.label();
     w.program.load(files.state.width, FIRST, SOCK, files.state.at);
+    w.program.jump_if(FIRST, If::Equal, LISTEN, waits);
+    w.program.jump_if(FIRST, If::Other, UNCONNECTED, end);
+    w.program.put(waits);
     w.program.load(files.family.width, SECOND, SOCK, files.family.at);
     w.program.load(files.protocol.width, THIRD, SOCK, files.protocol.at);
     w.program.jump_if(SECOND, If::Equal, libc::AF_INET, inet);
