@@ -59,7 +59,7 @@ lint: ## formatting, clippy, documentation
 	$(CARGO) clippy --workspace --exclude portolan-clients --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --exclude portolan-clients --no-deps --all-features --document-private-items
 
-bench: ## the budgets, as ratios against peers in the same run (needs root); ONLY=files for one group
+bench: ## the budgets, as ratios against peers in the same run (needs root); ONLY=bpf for one group
 	@sh tests/packages.sh util-linux iproute2 python3 busybox-static docker.io
 	@$(MAKE) --no-print-directory build
 	ONLY="$(ONLY)" PORTOLAN_HELPER=$(abspath $(HELPER)) $(CARGO) bench --bench budgets

@@ -5,15 +5,19 @@
 //! kernel tells process events in the first pid namespace only) is measured outside, by [`watch_budgets`].
 //!
 //! - `fleet.c` makes the containers, `floor.c` makes the bare system calls
-//! - `programs`: builds and runs them
+//! - `programs`: builds and runs them; `fleet`: finds the containers again
 //! - `child`: one scan in a new process, or many by one scanner
 //! - `peer`: `lsns` and `ss`
-//! - `rows`: what is compared with what
-//! - `watch`: the watch, on the machine as it is
+//! - `rows`: what is compared with what, of the way by system calls
+//! - `watch`: the watch by system calls, on the machine as it is; `reaction`: one run of it
+//! - `bpf`: the way by BPF iterators, on the machine as it is
 
+mod bpf;
 mod child;
+mod fleet;
 mod peer;
 pub(crate) mod programs;
+mod reaction;
 mod rows;
 mod watch;
 
@@ -34,6 +38,13 @@ pub(crate) fn service_budgets() -> Vec<Budget> {
 
 pub(crate) fn watch_budgets() -> Vec<Budget> {
     watch::rows()
+}
+
+/// The other way of all this.
+pub(crate) fn bpf_budgets() -> Vec<Budget> {
+    let mut rows = bpf::rows();
+    rows.extend(alone("--bpf-rows"));
+    rows
 }
 
 /// The rows of the process that is alone.
@@ -72,22 +83,36 @@ fn parse(line: &str) -> Budget {
 pub(crate) fn is_child(arguments: &[String]) -> bool {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[1..] {
-        [which @ ("--scan-rows" | "--service-rows")] => {
+        [which @ ("--scan-rows" | "--service-rows" | "--bpf-rows")] => {
             // When the process that reads the rows is gone, so is its end of our input; and with process 1 of a pid
             // namespace ends all that is in it.
             std::thread::spawn(|| {
                 let _ = std::io::stdin().read(&mut [0]);
                 std::process::exit(1);
             });
-            let rows = if which == "--scan-rows" { rows::all() } else { services::rows() };
+            let rows = match which {
+                "--scan-rows" => rows::all(),
+                "--bpf-rows" => bpf::rows_alone(),
+                _ => services::rows(),
+            };
             for row in rows {
                 println!("{}", line(&row));
             }
         }
-        ["--scan-once"] => child::once(),
-        ["--watch", seconds] => child::watch(Duration::from_secs(seconds.parse().unwrap())),
+        ["--scan-once", source] => child::once(source, None),
+        ["--scan-once", source, fleet] => child::once(source, Some(fleet.parse().unwrap())),
+        ["--watch", source, seconds] => child::watch(source, Duration::from_secs(seconds.parse().unwrap())),
+        ["--watch-newcomers", source] => child::reaction(source),
+        ["--bpf-load"] => child::load(),
+        ["--bpf-pass", what, rounds, pause, fleet] => {
+            let pause = Duration::from_millis(pause.parse().unwrap());
+            child::pass(what, rounds.parse().unwrap(), pause, fleet.parse().unwrap());
+        }
         ["--survey-rounds", what, later] => services::rounds(what, later.parse().unwrap()),
-        ["--rescan", rounds] => child::again(rounds.parse().unwrap()),
+        ["--rescan", source, rounds] => child::again(source, rounds.parse().unwrap(), None),
+        ["--rescan", source, rounds, fleet] => {
+            child::again(source, rounds.parse().unwrap(), Some(fleet.parse().unwrap()));
+        }
         _ => return false,
     }
     true

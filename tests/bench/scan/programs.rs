@@ -1,9 +1,9 @@
 //! The fleet and the floor: C programs, because they stand for what a program costs that is as bare as can be.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// What a program told about its own run.
@@ -12,7 +12,11 @@ pub(crate) struct Figures(HashMap<String, u64>);
 
 impl Figures {
     pub(crate) fn get(&self, key: &str) -> u64 {
-        *self.0.get(key).unwrap_or_else(|| panic!("no {key} in {self:?}"))
+        self.find(key).unwrap_or_else(|| panic!("no {key} in {self:?}"))
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Option<u64> {
+        self.0.get(key).copied()
     }
 
     pub(crate) fn cpu(&self) -> Duration {
@@ -28,7 +32,11 @@ impl Figures {
 fn figures(command: &mut Command) -> Figures {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", output.status);
-    let text = String::from_utf8(output.stdout).unwrap();
+    parse(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// What is said in KEY=VALUE.
+fn parse(text: &str) -> Figures {
     let pairs = text.split_ascii_whitespace().map(|pair| pair.split_once('=').unwrap());
     Figures(pairs.map(|(key, value)| (key.to_owned(), value.parse().unwrap())).collect())
 }
@@ -36,6 +44,34 @@ fn figures(command: &mut Command) -> Figures {
 /// Ourselves, as one of the children of [`super::is_child`].
 pub(crate) fn ours(arguments: &[&str]) -> Figures {
     figures(Command::new(std::env::current_exe().unwrap()).args(arguments))
+}
+
+/// The same, which says something line by line until it is ended.
+pub(crate) struct Spoken {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Spoken {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    pub(crate) fn line(&mut self) -> Figures {
+        parse(&self.lines.next().expect("it has ended").unwrap())
+    }
+
+    /// Ends it; gives all that it has said until then and was not taken.
+    pub(crate) fn end(mut self) -> Figures {
+        drop(self.child.stdin.take());
+        let rest: Vec<String> = self.lines.by_ref().map(Result::unwrap).collect();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        parse(&rest.join(" "))
+    }
 }
 
 /// The compiled programs.
@@ -87,6 +123,13 @@ pub(crate) fn compile_at(source: &str, name: &str) -> PathBuf {
 
 /// Containers that run; ended when this is dropped, and when this process ends.
 pub(crate) struct Fleet(Child);
+
+impl Fleet {
+    /// The process that started the containers.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
 
 impl Drop for Fleet {
     fn drop(&mut self) {

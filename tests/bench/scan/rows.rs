@@ -1,4 +1,5 @@
-//! What is compared with what: CPU time, where nothing else is said.
+//! What is compared with what: CPU time, where nothing else is said. All of it is the way by system calls, for which
+//! these budgets were made.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::Budget;
 /// Of each side of a comparison; the sides take turns.
 const TURNS: usize = 7;
 const MANY: usize = 1000;
+const SOURCE: &str = "syscalls";
 
 /// Small fleets first: when a large one has ended, the kernel is busy with its namespaces for some time.
 pub(crate) fn all() -> Vec<Budget> {
@@ -53,7 +55,7 @@ impl First {
     fn measure(programs: &Programs, count: usize, floor: &[&str]) -> Self {
         let mut first = Self { ours: Vec::new(), floor: Vec::new() };
         for _ in 0..TURNS {
-            first.ours.push(seen_whole(ours(&["--scan-once"]), count));
+            first.ours.push(seen_whole(ours(&["--scan-once", SOURCE]), count));
             first.floor.push(programs.floor(floor));
         }
         for floor in &first.floor {
@@ -97,7 +99,7 @@ fn seen_whole(figures: Figures, count: usize) -> Figures {
 
 /// A first scan, wall, against `lsns` and `ss`, which goes once.
 fn against_hand(count: usize) -> Budget {
-    let walls = (0..TURNS).map(|_| seen_whole(ours(&["--scan-once"]), count).wall()).collect();
+    let walls = (0..TURNS).map(|_| seen_whole(ours(&["--scan-once", SOURCE]), count).wall()).collect();
     let (peer, found) = peer::lsns_and_ss();
     assert_eq!(found, listeners_of(count), "lsns and ss do not see the fleet");
     let what = format!("first scan, {count} containers / lsns, ss in each, wall");
@@ -142,7 +144,7 @@ fn many(programs: &Programs, hundred: &First) -> Vec<Budget> {
 fn rescan(programs: &Programs) -> Vec<Budget> {
     let (mut cpus, mut floors, mut one_dump) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
-        cpus.push(seen_whole(ours(&["--rescan", "3"]), MANY).cpu());
+        cpus.push(seen_whole(ours(&["--rescan", SOURCE, "3"]), MANY).cpu());
         floors.push(programs.floor(&["dumps", "3"]).cpu());
         one_dump.push(programs.floor(&["-1", "dumps", "3"]).cpu());
     }
