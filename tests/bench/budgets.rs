@@ -1,8 +1,8 @@
 //! The budgets: each is a ratio against a peer in the same run, so that the machine's mood divides out.
 //!
 //! `make bench` runs all of them; the exit code is 1 if one is not kept. `make bench ONLY=files` runs those whose
-//! group has that name (dial, tunnel, files, load, docker, scan, watch, bpf, services). Measurements of both sides take turns in
-//! short batches, and the same percentile of each is compared.
+//! group has that name (dial, tunnel, files, load, docker, scan, watch, bpf, services). Measurements of both sides take
+//! turns in short batches, and the same percentile of each is compared.
 #![allow(
     dead_code,
     clippy::unwrap_used,

@@ -173,7 +173,7 @@ fn load() -> Budget {
 
 fn reaction(programs: &Programs) -> Vec<Budget> {
     let (mut by_bpf, mut by_calls) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..2 {
         for (runs, source) in [(&mut by_bpf, "bpf"), (&mut by_calls, "syscalls")] {
             let Some(run) = Reaction::measure(programs, source) else {
                 eprintln!(

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::programs::{Programs, Spoken};
 
-const NEWCOMERS: u16 = 30;
+const NEWCOMERS: u16 = 25;
 const FIRST_PORT: u16 = 20_000;
 /// Between two of them.
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_secs(1);
 /// So long each of them lives.
-const LIFE: Duration = Duration::from_millis(400);
+const LIFE: Duration = Duration::from_millis(900);
 
 /// One run.
 pub(crate) struct Reaction {
