@@ -79,6 +79,9 @@ fn many(programs: &Programs) -> Vec<Budget> {
         first.against("first scan by BPF, 1,000 containers, loading too / the floor".to_owned(), 0.5),
         of(Ours::Rescan)
             .against("rescan by BPF, 1,000 containers, no change / the floor".to_owned(), 1.0 / 20.0),
+        of(Ours::RescanStirred)
+            .against("  the same, one process ended and one started / the floor".to_owned(), 1.0)
+            .for_comparison(),
         against_system_calls(&fleet, MANY).for_comparison(),
         Budget::size("peak resident memory, first scan by BPF, 1,000 containers", peak, "MiB", 24.0),
     ];
@@ -93,6 +96,8 @@ enum Ours {
     Pass(&'static str, &'static str),
     First,
     Rescan,
+    /// With a process that ended, and one that started.
+    RescanStirred,
 }
 
 impl Ours {
@@ -106,6 +111,7 @@ impl Ours {
             }
             Self::First => seen_whole(ours(&["--scan-once", "bpf", &pid]), count, true),
             Self::Rescan => seen_whole(ours(&["--rescan", "bpf", SCANS, &pid]), count, true),
+            Self::RescanStirred => seen_whole(ours(&["--rescan-stirred", "bpf", SCANS, &pid]), count, true),
         }
     }
 }
@@ -119,6 +125,7 @@ struct Turns {
 impl Turns {
     fn of(programs: &Programs, fleet: &Fleet, count: usize, which: Ours) -> Self {
         let mut turns = Self { ours: Vec::new(), floor: Vec::new() };
+        fleet.settle();
         for _ in 0..TURNS {
             turns.ours.push(which.run(fleet, count));
             let floor = programs.floor(&["full"]);

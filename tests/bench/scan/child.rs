@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -25,19 +26,39 @@ pub(crate) fn once(source: &str, fleet: Option<u32>) {
     tell(&chart, cpu(), start.elapsed(), fleet);
 }
 
-/// Scans by one scanner, after the first; the median round.
-pub(crate) fn again(source: &str, rounds: usize, fleet: Option<u32>) {
+/// Scans by one scanner, after the first; the median round. Before each, nothing happens, or a program ends and another
+/// one starts.
+pub(crate) fn again(source: &str, rounds: usize, fleet: Option<u32>, is_stirred: bool) {
     let mut scanner = Scanner::new(options(source));
     scanner.scan().unwrap();
     let (mut cpus, mut walls) = (Vec::new(), Vec::new());
-    let mut chart = None;
+    let (mut chart, mut program) = (None, None);
     for _ in 0..rounds {
+        if is_stirred {
+            drop(program.replace(Sleeper::start()));
+        }
         let (before, start) = (cpu(), Instant::now());
         chart = Some(scanner.scan().unwrap());
         cpus.push(cpu().saturating_sub(before));
         walls.push(start.elapsed());
     }
     tell(&chart.unwrap(), median(cpus), median(walls), fleet);
+}
+
+/// A program that does nothing, until this is dropped.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("60").spawn().unwrap())
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Loading the programs, with their test, in a process that has done nothing yet.

@@ -109,9 +109,10 @@ pub(crate) fn is_child(arguments: &[String]) -> bool {
             child::pass(what, rounds.parse().unwrap(), pause, fleet.parse().unwrap());
         }
         ["--survey-rounds", what, later] => services::rounds(what, later.parse().unwrap()),
-        ["--rescan", source, rounds] => child::again(source, rounds.parse().unwrap(), None),
-        ["--rescan", source, rounds, fleet] => {
-            child::again(source, rounds.parse().unwrap(), Some(fleet.parse().unwrap()));
+        ["--rescan", source, rounds] => child::again(source, rounds.parse().unwrap(), None, false),
+        [which @ ("--rescan" | "--rescan-stirred"), source, rounds, fleet] => {
+            let is_stirred = which == "--rescan-stirred";
+            child::again(source, rounds.parse().unwrap(), Some(fleet.parse().unwrap()), is_stirred);
         }
         _ => return false,
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a program told about its own run.
 #[derive(Debug)]
@@ -100,10 +100,12 @@ impl Programs {
     pub(crate) fn fleet(&self, count: usize, options: &[&str]) -> Fleet {
         let mut command = Command::new(&self.fleet);
         command.args(options).arg(count.to_string());
-        let mut fleet = Fleet(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut fleet = Fleet { child, ready: Instant::now() };
         let mut said = String::new();
-        BufReader::new(fleet.0.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        BufReader::new(fleet.child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
         assert_eq!(said, "ready\n", "the fleet does not start");
+        fleet.ready = Instant::now();
         fleet
     }
 }
@@ -122,19 +124,28 @@ pub(crate) fn compile_at(source: &str, name: &str) -> PathBuf {
 }
 
 /// Containers that run; ended when this is dropped, and when this process ends.
-pub(crate) struct Fleet(Child);
+pub(crate) struct Fleet {
+    child: Child,
+    ready: Instant,
+}
 
 impl Fleet {
     /// The process that started the containers.
     pub(crate) fn pid(&self) -> u32 {
-        self.0.id()
+        self.child.id()
+    }
+
+    /// Waits until a scan judges nothing of it anew any more: who a container is, is asked again and again in its first
+    /// five seconds.
+    pub(crate) fn settle(&self) {
+        std::thread::sleep(Duration::from_secs(6).saturating_sub(self.ready.elapsed()));
     }
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
     }
 }
 
