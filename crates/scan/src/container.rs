@@ -1,5 +1,7 @@
 //! A container: a set of processes that share what they see.
 
+use std::cmp::Ordering;
+
 use portolan_linux::{NamespaceId, ProcessId};
 
 use crate::cgroup::{Kind, Runtime};
@@ -37,6 +39,13 @@ pub struct Container {
     pub evidence: Vec<String>,
     /// Whether its id stands where a user could have made it.
     pub(crate) claimed: bool,
+}
+
+impl Container {
+    /// What containers of a chart are ordered by.
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        (self.runtime, &self.name, &self.id).cmp(&(other.runtime, &other.name, &other.id))
+    }
 }
 
 /// A Kubernetes pod.

@@ -4,6 +4,7 @@
 //! again at the same address, for the same container, is told as changed. What the later scan could not look at is
 //! taken to be as it was: it is never told as removed.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
@@ -59,20 +60,13 @@ impl Diff {
 
     /// `after` has [kept](Inventory::keeping) what it could not look at.
     pub(crate) fn between(before: &Inventory, after: &Inventory) -> Self {
-        let alike = |a: &Container, b: &Container| Container { processes: b.processes, ..a.clone() } == *b;
-        let containers = changes(
-            before.containers.iter().collect(),
-            after.containers.iter().collect(),
-            |c| c.id.clone(),
-            alike,
-        );
+        let alike =
+            |a: &Container, b: &Container| a == b || Container { processes: b.processes, ..a.clone() } == *b;
+        let (was, is) = unlike(&before.containers, &after.containers, alike, Container::order);
+        let containers = changes(was, is, |c| c.id.clone(), alike);
         let same_socket = |l: &Listener| (l.netns, l.protocol, l.local.clone(), l.inode);
-        let mut listeners = changes(
-            before.listeners.iter().collect(),
-            after.listeners.iter().collect(),
-            same_socket,
-            Listener::eq,
-        );
+        let (was, is) = unlike(&before.listeners, &after.listeners, Listener::eq, Listener::order);
+        let mut listeners = changes(was, is, same_socket, Listener::eq);
         // What is left of both may be one service that opened its socket anew.
         let anew = changes(
             listeners.removed.iter().collect(),
@@ -90,6 +84,31 @@ type Address = (NamespaceId, Protocol, Local, Option<String>);
 
 fn same_address(l: &Listener) -> Address {
     (l.netns, l.protocol, l.local.clone(), l.container.clone())
+}
+
+/// What has nothing like it in the other list. Most have, and both lists are mostly in order.
+fn unlike<'a, T>(
+    before: &'a [T],
+    after: &'a [T],
+    alike: impl Fn(&T, &T) -> bool,
+    order: impl Fn(&T, &T) -> Ordering,
+) -> (Vec<&'a T>, Vec<&'a T>) {
+    let (mut was, mut is) = (Vec::new(), Vec::new());
+    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
+    while let (Some(one), Some(other)) = (before.peek(), after.peek()) {
+        let (first, second) = if alike(one, other) {
+            let _ = (before.next(), after.next());
+            continue;
+        } else {
+            let order = order(one, other);
+            (order.is_le(), order.is_ge())
+        };
+        was.extend(before.next_if(|_| first));
+        is.extend(after.next_if(|_| second));
+    }
+    was.extend(before);
+    is.extend(after);
+    (was, is)
 }
 
 /// Pairs what has the same key, in order; what is left over came or went.
@@ -149,17 +168,24 @@ impl Inventory {
     pub fn keeping(mut self, before: &Self) -> Self {
         let hidden: HashSet<i32> = self.unseen.processes.iter().copied().collect();
         let newly = self.unseen.processes.iter().any(|pid| !before.unseen.processes.contains(pid));
-        let known: HashSet<String> = self.containers.iter().map(|c| c.id.clone()).collect();
+        let known: HashSet<&str> = self.containers.iter().map(|c| c.id.as_str()).collect();
         let lost = |c: &&Container| {
-            !known.contains(&c.id) && (hidden.contains(&c.init.pid) || newly && c.processes > 1)
+            !known.contains(c.id.as_str()) && (hidden.contains(&c.init.pid) || newly && c.processes > 1)
         };
-        self.containers.extend(before.containers.iter().filter(lost).cloned());
+        let lost: Vec<Container> = before.containers.iter().filter(lost).cloned().collect();
+        let kept: HashSet<String> = lost.iter().map(|c| c.id.clone()).collect();
+        self.containers.extend(lost);
 
         let silent: HashSet<NamespaceId> = self.unseen.namespaces.iter().copied().collect();
-        let kept: HashSet<String> = self.containers.iter().map(|c| c.id.clone()).collect();
-        let was: HashMap<_, _> = before.listeners.iter().map(|l| (socket(l), l)).collect();
+        let was: HashMap<_, _> = before
+            .listeners
+            .iter()
+            .filter(|l| l.owner.is_some_and(|owner| hidden.contains(&owner.pid)))
+            .map(|l| (socket(l), l))
+            .collect();
         for listener in self.listeners.iter_mut().filter(|l| l.owner.is_none()) {
-            if let Some(was) = was.get(&socket(listener))
+            let was = was.get(&socket(listener)).copied();
+            if let Some(was) = was
                 && was.owner.is_some_and(|owner| hidden.contains(&owner.pid))
             {
                 listener.owner = was.owner;
@@ -167,10 +193,13 @@ impl Inventory {
                 listener.container.clone_from(&was.container);
             }
         }
+        if silent.is_empty() && kept.is_empty() && hidden.is_empty() {
+            return self;
+        }
         let there: HashSet<_> = self.listeners.iter().map(socket).collect();
         let charted: HashSet<NamespaceId> = self.network_namespaces.iter().copied().collect();
         let unheard = |l: &&Listener| {
-            let of_kept = l.container.as_ref().is_some_and(|id| kept.contains(id) && !known.contains(id));
+            let of_kept = l.container.as_ref().is_some_and(|id| kept.contains(id));
             let of_hidden = l.owner.is_some_and(|owner| hidden.contains(&owner.pid));
             !there.contains(&socket(l))
                 && (silent.contains(&l.netns) || !charted.contains(&l.netns) && (of_kept || of_hidden))
@@ -181,8 +210,8 @@ impl Inventory {
     }
 }
 
-fn socket(l: &Listener) -> (NamespaceId, Protocol, u32, Local) {
-    (l.netns, l.protocol, l.inode, l.local.clone())
+fn socket(l: &Listener) -> (NamespaceId, Protocol, u32, &Local) {
+    (l.netns, l.protocol, l.inode, &l.local)
 }
 
 impl fmt::Display for Diff {

@@ -32,12 +32,12 @@ const GENERATIONS: usize = 16;
 
 /// What was found out about containers in the scans before.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(HashMap<Key, Known>);
+pub(crate) struct Remembered(HashMap<Key, Arc<Known>>);
 
 impl Remembered {
     /// Whether nothing could be found out anew of so many containers, as long as their processes are as they were.
     pub(crate) fn is_settled(&self, containers: usize) -> bool {
-        let is_settled = |known: &Known| known.young.is_none() && known.has_same_record();
+        let is_settled = |known: &Arc<Known>| known.young.is_none() && known.has_same_record();
         self.0.len() == containers && self.0.values().all(is_settled)
     }
 }
@@ -101,15 +101,16 @@ pub(crate) fn describe(
         container.hostname = hostname.map(|name| Escaped(name).to_string());
         let Some(seen) = scene.processes.get(*init) else { continue };
         let key = (container.id.clone(), container.init);
-        let is_good = |known: &&Known| {
+        let is_good = |known: &&Arc<Known>| {
             known.young.is_none_or(|since| since.elapsed() < AGAIN && !anew(key.1)) && known.is_current(seen)
         };
         let known = match before.get(&key).filter(is_good) {
-            Some(known) => known.clone(),
+            Some(known) => Arc::clone(known),
             None => match enquiry.about(seen) {
-                Ok(known) => {
-                    Known { young: (!enquiry.is_settled(container.init)).then(Instant::now), ..known }
-                }
+                Ok(known) => Arc::new(Known {
+                    young: (!enquiry.is_settled(container.init)).then(Instant::now),
+                    ..known
+                }),
                 Err(error) => {
                     faults.of_pid("find out who it is", container.init.pid, &error);
                     continue;

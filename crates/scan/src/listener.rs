@@ -1,5 +1,6 @@
 //! A socket that waits for connections.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -68,6 +69,17 @@ impl Listener {
             bound => bound,
         };
         Some(SocketAddr::new(address, self.port()?))
+    }
+
+    /// What listeners of a chart are ordered by.
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        let key = |l: &Self| (l.netns, l.protocol, l.port());
+        (&self.container, key(self), &self.local, self.inode).cmp(&(
+            &other.container,
+            key(other),
+            &other.local,
+            other.inode,
+        ))
     }
 
     /// Its address as people write it: `127.0.0.1:80`, `[::]:80`, a path, or an abstract name with `@` before it;

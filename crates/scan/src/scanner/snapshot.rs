@@ -296,8 +296,8 @@ impl Snapshot {
         let init_of = |at: &Option<usize>| Some(containers.get((*at)?)?.init);
         let processes = self.processes.seen.iter().zip(membership.iter().map(init_of));
         let processes = processes.map(|(seen, container)| Member::of(seen, container)).collect();
-        containers.sort_by(|a, b| (a.runtime, &a.name, &a.id).cmp(&(b.runtime, &b.name, &b.id)));
-        listeners.sort_by(order);
+        containers.sort_by(Container::order);
+        listeners.sort_by(Listener::order);
         let mut silent: Vec<NamespaceId> = self.silent.iter().copied().collect();
         silent.sort();
         Inventory {
@@ -312,9 +312,4 @@ impl Snapshot {
             elapsed: start.elapsed(),
         }
     }
-}
-
-fn order(a: &Listener, b: &Listener) -> std::cmp::Ordering {
-    let key = |l: &Listener| (l.netns, l.protocol, l.port());
-    (&a.container, key(a), &a.local, a.inode).cmp(&(&b.container, key(b), &b.local, b.inode))
 }
