@@ -214,7 +214,7 @@ impl<'a> Btf<'a> {
             let head = head_at(self.types, usize::try_from(at).ok()?)?;
             match head.kind {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
-                    id = head.value
+                    id = head.value;
                 }
                 _ => return Some((id, head)),
             }
