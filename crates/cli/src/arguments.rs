@@ -88,9 +88,15 @@ What could not be looked at is told on standard error, and under 'faults' with -
 listener can be reached: its own loopback only, its network namespace, or the host's network. In JSON a Unix socket
 has its path under 'address' ('@' before an abstract name), and port 0.
 
-Network namespaces are found by the processes in them, by the first 64 threads of each process, and by bind mounts
-such as those of 'ip netns add'. --thorough finds the others too; it costs about a microsecond for each open file of
-the host, and four for each socket, which is borrowed for a moment.")]
+The kernel is asked by BPF iterators where they work: all processes and listeners in one pass, for a fraction of what
+system calls cost. Where they are refused, /proc and sock_diag tell the same, and nothing is said about it; 'source' and
+'source_reason' with --json, and 'portolan doctor', tell which way it was and why. --source chooses; with bpf, it fails
+where that is refused. Sockets that no process has (the kernel's own, or on their way in a message) are found in the
+host's network namespace by both, in others by system calls or with --thorough.
+
+Network namespaces are found by the processes in them, by their threads (the first 64 of each, by system calls), by
+their listeners' sockets (by BPF), and by bind mounts such as those of 'ip netns add'. --thorough finds the others too;
+it costs about a microsecond for each open file of the host, and four for each socket, which is borrowed for a moment.")]
 pub(crate) struct Scan {
     /// Only these: container names, ids or unique prefixes of them, or pid:N
     #[arg(value_name = "TARGET")]
@@ -113,7 +119,7 @@ pub(crate) struct Scan {
     /// How the kernel is asked
     #[arg(long, value_enum, default_value_t = Source::Auto)]
     pub(crate) source: Source,
-    /// Look for network namespaces that only an open descriptor or a socket holds, and at all threads
+    /// Look for network namespaces that only an open descriptor or a socket holds, at all threads, and for sockets of nobody
     #[arg(long)]
     pub(crate) thorough: bool,
     /// Recognise services by the rules of this directory, too
@@ -145,8 +151,8 @@ Examples:
 
 The first update is all that there is. After that, a line for each change: '+' came, '~' changed, '-' went; with
 --json an object on a line for each update (schema portolan.update/1). Where the kernel tells what starts and ends,
-a container is told within 100 ms of listening, if it listens in its first minute; everything else within the
-interval. Otherwise the host is scanned again and again. It goes on until it is interrupted.")]
+a container is told within 100 ms of listening, if it listens in its first minute; where BPF iterators work, later
+listeners within about a second; everything else within the interval. Otherwise the host is scanned again and again. It goes on until it is interrupted.")]
 pub(crate) struct Watch {
     /// Print JSON, an object on a line for each update
     #[arg(long)]

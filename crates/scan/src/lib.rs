@@ -1,8 +1,9 @@
 //! Charts a Linux host: its containers and its listeners, without any runtime's API.
 //!
 //! # What it does
-//! It reads every process of `/proc` once, groups them into containers by their cgroup and, where that says
-//! nothing, by their namespaces; then asks each network namespace once for its listeners, and finds who owns them.
+//! By BPF iterators where they work, it is told of all processes and listeners in one pass; otherwise it reads every process
+//! of `/proc` once, asks each network namespace once for its listeners, and finds who owns them. It groups the processes
+//! into containers by their cgroup and, where that says nothing, by their namespaces.
 //!
 //! # What it does not do
 //! It connects to nothing (that is `portolan-dial`), reads nothing inside containers (`portolan-files`), and asks
@@ -89,7 +90,8 @@ pub struct ScanOptions {
     /// How long one network namespace may take to tell its listeners; one second by default.
     pub namespace_timeout: Duration,
     /// Whether to look for network namespaces that are held by nothing but an open descriptor: of the namespace, or of
-    /// a socket that was made in it; and at every thread of a process rather than at the first 64.
+    /// a socket that was made in it; and at every thread of a process rather than at the first 64. By BPF iterators, also
+    /// whether to ask every namespace for sockets that no process has, and not the host's own alone.
     ///
     /// It costs about a microsecond for each descriptor of each process, and four for each socket, which is borrowed
     /// for a moment (`pidfd_getfd(2)`): should its owner close it just then, its peer is told a moment later. Off by

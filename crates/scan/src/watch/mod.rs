@@ -6,6 +6,9 @@
 //! scan. A whole scan is made every interval in any case, for what the kernel does not tell: a process that changes
 //! its namespaces or is moved to another cgroup, or a listener that is closed by one that lives on.
 //!
+//! Where BPF iterators work, single processes are asked for instead of namespaces, and all listeners of the host are looked
+//! at every second: a late service is told within that.
+//!
 //! Looking is paid for: where very much happens all the time, it is looked less often, and events are read in
 //! batches.
 //!
