@@ -60,12 +60,20 @@ impl Diff {
 
     /// `after` has [kept](Inventory::keeping) what it could not look at.
     pub(crate) fn between(before: &Inventory, after: &Inventory) -> Self {
+        Self::of_parts((&before.containers, &before.listeners), (&after.containers, &after.listeners))
+    }
+
+    /// Between what a part of a chart was, and what it is.
+    pub(crate) fn of_parts(
+        (was_containers, was_listeners): (&[Container], &[Listener]),
+        (containers, listeners): (&[Container], &[Listener]),
+    ) -> Self {
         let alike =
             |a: &Container, b: &Container| a == b || Container { processes: b.processes, ..a.clone() } == *b;
-        let (was, is) = unlike(&before.containers, &after.containers, alike, Container::order);
+        let (was, is) = unlike(was_containers, containers, alike, Container::order);
         let containers = changes(was, is, |c| c.id.clone(), alike);
         let same_socket = |l: &Listener| (l.netns, l.protocol, l.local.clone(), l.inode);
-        let (was, is) = unlike(&before.listeners, &after.listeners, Listener::eq, Listener::order);
+        let (was, is) = unlike(was_listeners, listeners, Listener::eq, Listener::order);
         let mut listeners = changes(was, is, same_socket, Listener::eq);
         // What is left of both may be one service that opened its socket anew.
         let anew = changes(

@@ -5,7 +5,9 @@
 //! a container that runs systemd has many mount namespaces, and a supervisor such as `unshare --fork` stays
 //! outside of the pid namespace that it made. If a container that a cgroup names has that namespace, they are its.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use portolan_linux::{NamespaceId, ProcessId};
 
@@ -52,11 +54,14 @@ fn apart(process: &Seen, host: &Namespaces) -> Option<&'static str> {
 }
 
 /// The containers, and for each process (by its place in the list) the place of its container.
-pub(crate) fn containers(processes: &[Seen], host: &Namespaces) -> (Vec<Container>, Vec<Option<usize>>) {
+pub(crate) fn containers<S: Borrow<Seen>>(
+    processes: &[S],
+    host: &Namespaces,
+) -> (Vec<Container>, Vec<Option<usize>>) {
     let mut groups = Groups { host, containers: Vec::new(), membership: vec![None; processes.len()] };
     let mut by_cgroup: HashMap<Name<'_>, usize> = HashMap::new();
     let mut by_namespace: HashMap<NamespaceId, usize> = HashMap::new();
-    for (place, process) in processes.iter().enumerate() {
+    for (place, process) in processes.iter().map(S::borrow).enumerate() {
         if let Some(key) = named(process, host) {
             let at = *by_cgroup.entry(key).or_insert_with(|| groups.start_named(key, process));
             groups.join(at, place, process, None);
@@ -65,7 +70,7 @@ pub(crate) fn containers(processes: &[Seen], host: &Namespaces) -> (Vec<Containe
             }
         }
     }
-    let nameless = || processes.iter().enumerate().filter(|(_, p)| named(p, host).is_none());
+    let nameless = || processes.iter().map(S::borrow).enumerate().filter(|(_, p)| named(p, host).is_none());
     let mut same = Same::default();
     for (_, process) in nameless().filter(|(_, p)| apart(p, host).is_some()) {
         for own in own_namespaces(process, host) {
@@ -90,6 +95,17 @@ pub(crate) fn containers(processes: &[Seen], host: &Namespaces) -> (Vec<Containe
 fn own_namespaces(process: &Seen, host: &Namespaces) -> impl Iterator<Item = NamespaceId> {
     let Namespaces { mnt, pid, .. } = process.namespaces;
     [(mnt, host.mnt), (pid, host.pid)].into_iter().filter(|(own, hosts)| own != hosts).map(|(own, _)| own)
+}
+
+/// What a process can have in common with others of its container: numbers that are equal if that is. Processes that have
+/// none of them in common, directly or by others between them, are not of one container.
+pub(crate) fn ties(process: &Seen, host: &Namespaces) -> impl Iterator<Item = u64> {
+    let name = named(process, host).map(|name| {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        hasher.finish()
+    });
+    own_namespaces(process, host).map(NamespaceId::inode).chain(name)
 }
 
 /// Containers as they grow.

@@ -95,6 +95,31 @@ pub(crate) fn describe(
     faults: &mut Faults,
 ) {
     let before = std::mem::take(&mut remembered.0);
+    remembered.0 = describe_each(containers, scene, &before, anew, faults);
+    tell_apart(containers);
+}
+
+/// The same for some of the containers; the others are not forgotten. Whether another one has the same id is for the
+/// caller to find out.
+pub(crate) fn describe_some(
+    containers: &mut [Container],
+    scene: &Scene<'_>,
+    remembered: &mut Remembered,
+    anew: impl Fn(ProcessId) -> bool,
+    faults: &mut Faults,
+) {
+    let now = describe_each(containers, scene, &remembered.0, anew, faults);
+    remembered.0.extend(now);
+}
+
+fn describe_each(
+    containers: &mut [Container],
+    scene: &Scene<'_>,
+    before: &HashMap<Key, Arc<Known>>,
+    anew: impl Fn(ProcessId) -> bool,
+    faults: &mut Faults,
+) -> HashMap<Key, Arc<Known>> {
+    let mut now = HashMap::new();
     let mut enquiry = Enquiry::new(scene);
     for (container, init) in containers.iter_mut().zip(scene.inits) {
         let hostname = scene.hostnames.get(&container.init).and_then(Option::as_ref);
@@ -120,9 +145,9 @@ pub(crate) fn describe(
         if let Some(verdict) = &known.verdict {
             apply(container, verdict);
         }
-        remembered.0.insert(key, known);
+        now.insert(key, known);
     }
-    tell_apart(containers);
+    now
 }
 
 impl Known {

@@ -13,7 +13,7 @@ use crate::listener::{Listener, Reach};
 use crate::owners::{Remembered, Search};
 use crate::places::Places;
 use crate::scanner::snapshot::Which;
-use crate::walk::Processes;
+use crate::walk::{Processes, Seen};
 
 /// What of a scan is known when the listeners are put together.
 pub(crate) struct Known<'a> {
@@ -144,36 +144,62 @@ fn charted(
     let place = owners.get(&socket).copied();
     let owner = place.and_then(|place| known.processes.seen.get(place));
     let of_owner = place.and_then(|place| known.membership.get(place).copied().flatten());
-    let owners_container = of_owner.and_then(|place| known.containers.get(place));
-    // A listener belongs to its owner's container if that lives in the listener's namespace; else to the container
-    // whose namespace it is (the owner is a daemon of the host that reaches in, or is not known).
-    let container = if owners_container.is_some_and(|c| c.namespaces.net == netns) || netns == known.host.net
-    {
-        owners_container
-    } else {
-        of_namespace.get(&netns).copied().or(owners_container)
+    let whose = Whose {
+        owner,
+        container: of_owner.and_then(|place| known.containers.get(place)),
+        of_namespace: of_namespace.get(&netns).copied(),
     };
-    let reach = match &listening.local {
-        Local::Inet(address, _) if address.to_canonical().is_loopback() => Reach::Loopback,
-        // A path is seen by those who share its mounts, whatever network they are in.
-        Local::Path(_) => match if owner.is_some() { owners_container } else { container } {
-            Some(container) if container.namespaces.mnt != known.host.mnt => Reach::Namespace,
-            None if owner.is_none() && netns != known.host.net => Reach::Namespace,
-            _ => Reach::Host,
-        },
-        _ if netns == known.host.net => Reach::Host,
-        _ => Reach::Namespace,
-    };
-    Listener {
-        protocol: listening.protocol,
-        local: listening.local.clone(),
-        v6_only: listening.v6_only,
-        owner: owner.map(crate::walk::Seen::id),
-        command: owner.map(|owner| Escaped(owner.command()).to_string()),
-        container: container.map(|c| c.id.clone()),
-        netns,
-        reach,
-        uid: listening.uid,
-        inode: socket,
+    whose.listener(known.host, netns, listening, socket)
+}
+
+/// To whom a listener can belong.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub(crate) owner: Option<&'a Seen>,
+    /// The owner's container.
+    pub(crate) container: Option<&'a Container>,
+    /// The oldest container in the listener's namespace.
+    pub(crate) of_namespace: Option<&'a Container>,
+}
+
+impl Whose<'_> {
+    pub(crate) fn listener(
+        self,
+        host: &Namespaces,
+        netns: NamespaceId,
+        listening: &Listening,
+        socket: u32,
+    ) -> Listener {
+        let Self { owner, container: owners_container, of_namespace } = self;
+        // A listener belongs to its owner's container if that lives in the listener's namespace; else to the container
+        // whose namespace it is (the owner is a daemon of the host that reaches in, or is not known).
+        let container = if owners_container.is_some_and(|c| c.namespaces.net == netns) || netns == host.net {
+            owners_container
+        } else {
+            of_namespace.or(owners_container)
+        };
+        let reach = match &listening.local {
+            Local::Inet(address, _) if address.to_canonical().is_loopback() => Reach::Loopback,
+            // A path is seen by those who share its mounts, whatever network they are in.
+            Local::Path(_) => match if owner.is_some() { owners_container } else { container } {
+                Some(container) if container.namespaces.mnt != host.mnt => Reach::Namespace,
+                None if owner.is_none() && netns != host.net => Reach::Namespace,
+                _ => Reach::Host,
+            },
+            _ if netns == host.net => Reach::Host,
+            _ => Reach::Namespace,
+        };
+        Listener {
+            protocol: listening.protocol,
+            local: listening.local.clone(),
+            v6_only: listening.v6_only,
+            owner: owner.map(Seen::id),
+            command: owner.map(|owner| Escaped(owner.command()).to_string()),
+            container: container.map(|c| c.id.clone()),
+            netns,
+            reach,
+            uid: listening.uid,
+            inode: socket,
+        }
     }
 }

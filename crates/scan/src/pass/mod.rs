@@ -50,6 +50,8 @@ pub(crate) struct Pass {
     holders: HashMap<i32, Vec<Holder>>,
     /// For what comes next, so that the room is used again.
     spare: Vec<u8>,
+    /// The UTS namespace of this process.
+    own_uts: Option<NamespaceId>,
     /// Not before then.
     rest: Option<Instant>,
 }
@@ -88,6 +90,7 @@ impl Pass {
             files: Vec::new(),
             holders: HashMap::new(),
             spare: Vec::new(),
+            own_uts: None,
             rest: None,
         })
     }
@@ -139,18 +142,20 @@ impl Pass {
         processes::update(self, known, judged, faults)
     }
 
-    /// Takes all listeners anew; gives whether any row is otherwise than before.
+    /// Takes all listeners anew; gives whether any is otherwise than before.
     pub(crate) fn listeners(&mut self) -> Result<bool> {
         self.iterators.listeners(&mut self.spare, Self::deadline())?;
         if self.spare == self.files && !self.holders.is_empty() {
             return Ok(false);
         }
         std::mem::swap(&mut self.spare, &mut self.files);
-        self.holders.clear();
+        let mut holders: HashMap<i32, Vec<Holder>> = HashMap::new();
         for holder in bpf::holders(&self.files) {
-            self.holders.entry(holder.pid).or_default().push(holder);
+            holders.entry(holder.pid).or_default().push(holder);
         }
-        Ok(true)
+        let is_same = holders == self.holders;
+        self.holders = holders;
+        Ok(!is_same)
     }
 
     /// Whether single processes can be asked for.
@@ -177,27 +182,36 @@ impl Pass {
         Ok(Single::Other)
     }
 
-    /// Asks for the listeners of one process alone; gives whether they are others than before.
-    pub(crate) fn listeners_of(&mut self, pid: i32) -> Result<bool> {
+    /// Asks for the listeners of one process alone; adds the numbers of those that came and went.
+    pub(crate) fn listeners_of(&mut self, pid: i32, sockets: &mut HashSet<u32>) -> Result<()> {
         self.iterators.listeners_of(pid, &mut self.spare)?;
         let now: Vec<Holder> = bpf::holders(&self.spare).collect();
-        let is_same = self.holders.get(&pid).map_or(now.is_empty(), |before| *before == now);
-        if !is_same {
-            // The rows of all are not what is known any more.
-            self.files.clear();
+        let before = self.holders.get(&pid).map(Vec::as_slice).unwrap_or_default();
+        if before == now {
+            return Ok(());
+        }
+        // The rows of all are not what is known any more.
+        self.files.clear();
+        let other = |of: &[Holder], than: &[Holder]| {
+            of.iter().filter(|holder| !than.contains(holder)).map(|h| h.listening.inode).collect::<Vec<_>>()
+        };
+        sockets.extend(other(before, &now));
+        sockets.extend(other(&now, before));
+        if now.is_empty() {
+            self.holders.remove(&pid);
+        } else {
             self.holders.insert(pid, now);
         }
-        Ok(!is_same)
+        Ok(())
     }
 
-    /// A process has ended; gives whether it had listeners.
-    pub(crate) fn ended(&mut self, pid: i32) -> bool {
+    /// A process has ended; adds the numbers of the listeners that it had.
+    pub(crate) fn ended(&mut self, pid: i32, sockets: &mut HashSet<u32>) {
         self.latest.remove(&pid);
-        let had = self.holders.remove(&pid).is_some_and(|held| !held.is_empty());
-        if had {
+        if let Some(held) = self.holders.remove(&pid) {
             self.files.clear();
+            sockets.extend(held.iter().map(|holder| holder.listening.inode));
         }
-        had
     }
 
     pub(crate) fn holders(&self) -> impl Iterator<Item = &Holder> {
@@ -218,9 +232,8 @@ impl Pass {
 
     /// The host name that a process sees, if it is not the one that this process sees.
     pub(crate) fn hostname(&self, pid: i32) -> Option<Option<Vec<u8>>> {
-        let own = self.row(std::process::id().cast_signed())?;
         let row = self.row(pid)?;
-        Some((row.uts() != own.uts()).then(|| row.hostname().to_vec()))
+        Some((row.uts() != self.own_uts?).then(|| row.hostname().to_vec()))
     }
 
     fn row(&self, pid: i32) -> Option<Task<'_>> {

@@ -54,6 +54,7 @@ pub(super) fn update(
         (pass.touched, known.unseen) = (failed, unseen);
         pass.leaders = leaders(&rows);
         pass.tasks = rows;
+        pass.own_uts = pass.row(std::process::id().cast_signed()).map(|row| row.uts());
         pass.spare = before;
         pass.strays = strays;
         if !unproven.is_empty()

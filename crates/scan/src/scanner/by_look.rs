@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use portolan_linux::Result;
 
 use super::snapshot::{Looked, Snapshot, Which};
-use crate::Inventory;
+use crate::diff::Diff;
 use crate::fault::Faults;
 use crate::pass::listeners::Rows;
 use crate::pass::{Pass, Single};
+use crate::{Inventory, group};
 
 /// More processes than this are looked at by a whole scan.
 const MOST: usize = 256;
@@ -16,9 +17,21 @@ const MOST: usize = 256;
 /// What came of a look.
 #[derive(Debug, Default)]
 pub(crate) struct ByLook {
-    pub(crate) looked: Looked,
-    /// The chart, if it can be another.
-    pub(crate) inventory: Option<Inventory>,
+    /// How many processes were gone before anything was known of them.
+    pub(crate) missed: u64,
+    pub(crate) news: News,
+}
+
+/// How a chart is another.
+#[derive(Debug, Default)]
+pub(crate) enum News {
+    /// It is not.
+    #[default]
+    Nothing,
+    /// In these parts, and has been changed so.
+    Parts(Diff),
+    /// It may be in every part; this is the one now.
+    Whole(Box<Inventory>),
 }
 
 impl Snapshot {
@@ -34,24 +47,35 @@ impl Snapshot {
         self.owned.is_some() && self.iterators.pass.is_some()
     }
 
-    /// Looks at some processes again, and for the listeners of `young` ones.
+    /// Looks at some processes again, and for the listeners of `young` ones. The chart is the one that was told last.
     ///
     /// # Errors
     /// When the iterators fail; then all is to be scanned.
-    pub(crate) fn look_by_pass(&mut self, pids: &[i32], young: &[i32]) -> Result<ByLook> {
+    pub(crate) fn look_by_pass(
+        &mut self,
+        pids: &[i32],
+        young: &[i32],
+        chart: Option<&mut Inventory>,
+    ) -> Result<ByLook> {
         let Some(mut pass) = self.iterators.pass.take() else { return Ok(ByLook::default()) };
-        let looked = self.look_with(&mut pass, pids, young);
+        let looked = self.look_with(&mut pass, pids, young, chart);
         self.iterators.pass = Some(pass);
         looked
     }
 
-    fn look_with(&mut self, pass: &mut Pass, pids: &[i32], young: &[i32]) -> Result<ByLook> {
+    fn look_with(
+        &mut self,
+        pass: &mut Pass,
+        pids: &[i32],
+        young: &[i32],
+        chart: Option<&mut Inventory>,
+    ) -> Result<ByLook> {
         let mut failed = None;
-        let (mut gone, mut renamed) = (Vec::new(), false);
-        let looked = self.look_again_by(pids, |judged, pid| match pass.look(pid) {
+        let (mut gone, mut other) = (Vec::new(), Vec::new());
+        let mut looked = self.look_again_by(pids, |judged, pid| match pass.look(pid) {
             Ok(Single::Same) => None,
             Ok(Single::Other) => {
-                renamed = true;
+                other.push(pid);
                 Some(judged.look(pid, &mut Faults::default()))
             }
             Ok(Single::Gone) => {
@@ -66,18 +90,43 @@ impl Snapshot {
         if let Some(error) = failed {
             return Err(error);
         }
-        let mut changed = looked.changed;
+        let mut sockets = HashSet::new();
         for pid in &gone {
-            changed |= pass.ended(*pid);
+            pass.ended(*pid, &mut sockets);
         }
         for pid in young.iter().filter(|pid| !gone.contains(pid)) {
-            changed |= pass.listeners_of(*pid)?;
+            pass.listeners_of(*pid, &mut sockets)?;
         }
-        if renamed {
-            changed |= self.name_again(pass);
+        for pid in other {
+            self.rename(pid, pass, &mut looked);
         }
-        let inventory = changed.then(|| self.chart_by(pass));
-        Ok(ByLook { looked, inventory })
+        let missed = looked.missed;
+        if !looked.changed && sockets.is_empty() {
+            return Ok(ByLook { missed, news: News::Nothing });
+        }
+        self.forget_last();
+        if let Some(chart) = chart
+            && let Some(diff) = self.change(chart, &looked, &sockets, pass)
+        {
+            return Ok(ByLook { missed, news: News::Parts(diff) });
+        }
+        self.name_hosts(pass);
+        Ok(ByLook { missed, news: News::Whole(Box::new(self.chart_by(pass))) })
+    }
+
+    /// If a container has another host name than before, it is concerned.
+    fn rename(&mut self, pid: i32, pass: &Pass, looked: &mut Looked) {
+        let place = self.processes.place_of(pid).ok();
+        let Some(seen) = place.and_then(|place| self.processes.seen.get(place)) else { return };
+        let (Some(known), Some(now)) = (self.hostnames.get_mut(&seen.id()), pass.hostname(pid)) else {
+            return;
+        };
+        if *known != now {
+            *known = now;
+            looked.changed = true;
+            looked.ties.extend(group::ties(seen, &self.host));
+            looked.processes.insert(seen.id());
+        }
     }
 
     /// Takes the listeners of all processes, and nothing else; `None` if they are the same.
@@ -100,19 +149,12 @@ impl Snapshot {
         let mut faults = Faults::default();
         let mut rows = Rows::of(pass, &self.processes);
         if self.meet(&rows.strangers, pass, &mut faults) {
-            self.name_again(pass);
+            self.name_hosts(pass);
             rows = Rows::of(pass, &self.processes);
         }
         self.add_dumps(&mut rows);
         self.listening = rows.listening;
         self.owned = Some(rows.owners);
         self.chart(Which::These(&HashSet::new()), &mut faults)
-    }
-
-    /// Asks again for the host names of containers; gives whether any is another one.
-    fn name_again(&mut self, pass: &Pass) -> bool {
-        let before = self.hostnames.clone();
-        self.name_hosts(pass);
-        self.hostnames != before
     }
 }

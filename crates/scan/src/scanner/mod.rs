@@ -1,5 +1,6 @@
 //! Scans again and again, and keeps what cannot have changed.
 
+mod by_change;
 pub(crate) mod by_look;
 mod by_pass;
 pub(crate) mod snapshot;

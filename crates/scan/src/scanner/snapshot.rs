@@ -39,7 +39,7 @@ pub(crate) struct Snapshot {
     /// The containers as they were grouped of these very processes, for whoever asks next.
     pub(super) grouped: Option<Grouped>,
     /// Processes that something happened to since the last chart.
-    restless: HashSet<ProcessId>,
+    pub(super) restless: HashSet<ProcessId>,
     /// How the kernel was asked last.
     pub(super) source: Source,
     /// Of the last whole scan.
@@ -58,6 +58,10 @@ pub(crate) struct Looked {
     pub(crate) places: HashSet<NamespaceId>,
     /// How many were gone before anything was known of them.
     pub(crate) missed: u64,
+    /// What they have in common with others of their containers, and had.
+    pub(super) ties: HashSet<u64>,
+    /// Those that are otherwise, as they are and as they were.
+    pub(super) processes: HashSet<ProcessId>,
 }
 
 /// Which namespaces are asked.
@@ -150,6 +154,10 @@ impl Snapshot {
             };
             if same {
                 continue;
+            }
+            for seen in before.iter().copied().chain(&now) {
+                looked.ties.extend(group::ties(seen, &self.host));
+                looked.processes.insert(seen.id());
             }
             looked.changed |= before.is_some_and(|seen| self.matters(seen) || self.owners.has(seen.id()))
                 || now.as_ref().is_some_and(|seen| self.matters(seen));

@@ -30,7 +30,7 @@ use portolan_linux::wait;
 
 use crate::diff::Diff;
 use crate::fault::Faults;
-use crate::scanner::by_look::ByLook;
+use crate::scanner::by_look::{ByLook, News};
 use crate::scanner::snapshot::Which;
 use crate::{Error, Inventory, Result, Scanner};
 use attention::Attention;
@@ -225,18 +225,23 @@ impl Watch {
     fn look(&mut self) -> Result<Option<Update>> {
         let begun = Instant::now();
         let whole = begun >= self.next_scan;
-        let inventory = if whole {
+        let news = if whole {
             let inventory = self.scanner.scan();
             self.last_scan = Some((Instant::now(), begun.elapsed()));
             let inventory = inventory?;
             self.attention.seen_all(|pid| self.scanner.snapshot.knows(pid));
-            Some(inventory)
+            News::Whole(Box::new(inventory))
         } else if self.attention.next().is_some_and(|next| begun >= next) {
             self.look_there(begun)
         } else {
             self.glance(begun)
         };
-        let Some(inventory) = inventory else { return Ok(None) };
+        let inventory = match news {
+            News::Nothing => return Ok(None),
+            News::Parts(diff) if diff.is_empty() => return Ok(None),
+            News::Parts(diff) => return Ok(Some(self.update(diff, false))),
+            News::Whole(inventory) => *inventory,
+        };
         let first = self.chart.is_none();
         let before = self.chart.take().unwrap_or_else(|| inventory.emptied());
         let inventory = inventory.keeping(&before);
@@ -248,8 +253,12 @@ impl Watch {
         if diff.is_empty() && !first {
             return Ok(None);
         }
+        Ok(Some(self.update(diff, whole)))
+    }
+
+    fn update(&mut self, diff: Diff, whole: bool) -> Update {
         let short_lived = self.events.is_some().then(|| self.attention.take_short_lived());
-        Ok(Some(Update { diff, short_lived, whole }))
+        Update { diff, short_lived, whole }
     }
 
     fn schedule(&mut self, quiet: bool) {
@@ -270,19 +279,19 @@ impl Watch {
     }
 
     /// Looks where something happened.
-    fn look_there(&mut self, begun: Instant) -> Option<Inventory> {
+    fn look_there(&mut self, begun: Instant) -> News {
         let snapshot = &mut self.scanner.snapshot;
         if !snapshot.is_by_pass() {
-            return self.look_by_calls(begun);
+            return self.look_by_calls(begun).map_or(News::Nothing, |chart| News::Whole(Box::new(chart)));
         }
         let pids = self.attention.processes(begun);
         let young = self.attention.watched(begun);
         let made = if snapshot.can_look_by_pass(pids.len().max(young.len())) {
-            snapshot.look_by_pass(&pids, &young)
+            snapshot.look_by_pass(&pids, &young, self.chart.as_mut())
         } else {
             // Cheap enough to be done instead.
-            let scanned = snapshot.scan().ok();
-            Ok(ByLook { inventory: scanned, ..ByLook::default() })
+            let scanned = snapshot.scan().map_or(News::Nothing, |chart| News::Whole(Box::new(chart)));
+            Ok(ByLook { missed: 0, news: scanned })
         };
         let made = match made {
             Ok(made) => made,
@@ -292,21 +301,25 @@ impl Watch {
             }
         };
         let snapshot = &self.scanner.snapshot;
-        self.attention.places(HashSet::new(), made.looked.missed, |pid| snapshot.net_of(pid), begun);
+        self.attention.places(HashSet::new(), made.missed, |pid| snapshot.net_of(pid), begun);
         self.attention.looked(begun.elapsed(), Instant::now());
-        made.inventory
+        made.news
     }
 
     /// Looks whether other sockets listen than before, between two whole scans.
-    fn glance(&mut self, begun: Instant) -> Option<Inventory> {
+    fn glance(&mut self, begun: Instant) -> News {
         let glanced = self.scanner.snapshot.glance();
         let pause = GLANCE.max(begun.elapsed().saturating_mul(GLANCE_SHARE));
         let now = Instant::now();
         self.next_glance = now.checked_add(pause);
-        glanced.unwrap_or_else(|_| {
-            self.hurry_scan();
-            None
-        })
+        match glanced {
+            Ok(Some(chart)) => News::Whole(Box::new(chart)),
+            Ok(None) => News::Nothing,
+            Err(_) => {
+                self.hurry_scan();
+                News::Nothing
+            }
+        }
     }
 
     /// Looks at the processes that started or ended, and asks the namespaces where something happened lately.
