@@ -31,7 +31,7 @@ pub(crate) fn rows() -> Vec<Budget> {
         let fleet = programs.fleet(count, &[]);
         rows.push(against_system_calls(&fleet, count).for_comparison());
         if count == 200 {
-            rows.extend(reaction(&programs));
+            rows.extend(reaction(&programs, &fleet));
         }
     }
     for (count, options, whose) in [
@@ -178,7 +178,8 @@ fn load() -> Budget {
     row
 }
 
-fn reaction(programs: &Programs) -> Vec<Budget> {
+fn reaction(programs: &Programs, fleet: &Fleet) -> Vec<Budget> {
+    fleet.settle();
     let (mut by_bpf, mut by_calls) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         for (runs, source) in [(&mut by_bpf, "bpf"), (&mut by_calls, "syscalls")] {
