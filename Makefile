@@ -67,7 +67,7 @@ bench: ## the budgets, as ratios against peers in the same run (needs root); ONL
 # cargo-fuzz wants a nightly compiler; a stable one that is told to be one will do. What it makes goes to target/fuzz.
 # The wire crate has no unsafe code, so that sanitizers would only slow it down.
 SECONDS ?= 60
-FUZZ_TARGETS := decoder request mountinfo pattern ids
+FUZZ_TARGETS := decoder request mountinfo pattern ids btf
 FUZZ := $(abspath $(TARGET_DIR))/fuzz
 fuzz: ## the fuzz targets, one minute each (SECONDS=60); installs cargo-fuzz when it is missing
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz" && $(CARGO) install --locked cargo-fuzz; }

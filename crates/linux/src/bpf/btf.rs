@@ -9,6 +9,8 @@ use std::collections::HashMap;
 const MAGIC: u16 = 0xeb9f;
 /// Members of unnamed structures within structures are followed so deep.
 const DEPTH: u32 = 16;
+/// So many members are looked at for one: what is deep could also be wide, and a structure its own member.
+const MEMBERS: u32 = 1 << 16;
 
 /// `BTF_KIND_*` of `linux/btf.h`.
 mod kind {
@@ -158,7 +160,8 @@ impl<'a> Btf<'a> {
 
     fn member_of(&self, id: u32, path: &[&str]) -> Option<Member> {
         let (first, rest) = path.split_first()?;
-        let member = self.find(id, first.as_bytes(), 0, 0)?;
+        let mut left = MEMBERS;
+        let member = self.find(id, first.as_bytes(), 0, 0, &mut left)?;
         if rest.is_empty() {
             return Some(member);
         }
@@ -168,12 +171,13 @@ impl<'a> Btf<'a> {
     }
 
     /// Looks in a structure, and in those without a name in it.
-    fn find(&self, id: u32, name: &[u8], base: u32, depth: u32) -> Option<Member> {
+    fn find(&self, id: u32, name: &[u8], base: u32, depth: u32, left: &mut u32) -> Option<Member> {
         let (_, head) = self.plain(id)?;
         if !matches!(head.kind, kind::STRUCT | kind::UNION) || depth > DEPTH {
             return None;
         }
         for number in 0..head.count {
+            *left = left.checked_sub(1)?;
             let at = head.rest.checked_add(usize::try_from(number.checked_mul(12)?).ok()?)?;
             let (called, of, place) = (
                 word(self.types, at)?,
@@ -183,7 +187,7 @@ impl<'a> Btf<'a> {
             let (bit, bits) = if head.flag { (place & 0x00ff_ffff, place >> 24) } else { (place, 0) };
             let bit = base.checked_add(bit)?;
             if self.is_called(called, b"") {
-                if let Some(found) = self.find(of, name, bit, depth.checked_add(1)?) {
+                if let Some(found) = self.find(of, name, bit, depth.checked_add(1)?, left) {
                     return Some(found);
                 }
             } else if self.is_called(called, name) {
@@ -291,3 +295,6 @@ fn length_of_rest(head: &Head) -> Option<usize> {
     };
     usize::try_from(head.count.checked_mul(each)?).ok()
 }
+
+#[cfg(test)]
+mod tests;
