@@ -1,7 +1,7 @@
 //! Loading the programs, and reading what they write.
 
 use std::fs::File;
-use std::io::{ErrorKind as IoKind, Read as _};
+use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use super::layout::{self, Files, Names, Tasks};
 use super::program::{self, Cast, LICENSE, Numbers, Plan, READ};
 use super::{Unavailable, row};
 use crate::error::{ErrorKind, Limit, Subject, os};
+use crate::privilege::Capability;
 use crate::sys::{self, Mapping};
 use crate::{Error, NamespaceKind, Result};
 
@@ -23,6 +24,8 @@ const OF_FILES: &[u8] = b"bpf_iter_task_file";
 const CAST: &[u8] = b"bpf_rdonly_cast";
 /// `PROC_PID_INIT_INO`: the inode number of the first pid namespace, the same since Linux 3.8.
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+/// `PROC_USER_INIT_INO`.
+const FIRST_USER_NAMESPACE: u64 = 0xefff_fffd;
 /// So many rows in bytes are taken from one pass: as many as a host with a hundred thousand listeners has.
 const MOST: usize = 64 << 20;
 
@@ -97,10 +100,7 @@ enum Types {
 
 impl Types {
     fn get() -> std::result::Result<Self, Unavailable> {
-        Self::open().map_err(|error| match error.kind() {
-            IoKind::PermissionDenied => Unavailable::Privilege,
-            _ => Unavailable::NoTypes(error.to_string()),
-        })
+        Self::open().map_err(|error| Unavailable::NoTypes(error.to_string()))
     }
 
     fn open() -> std::io::Result<Self> {
@@ -143,6 +143,16 @@ fn numbers(plan: Plan<'_>, function: u32) -> std::result::Result<Numbers, Unavai
     }
 }
 
+/// Whether it cannot be for want of privilege that a program is refused. Capabilities that count in a user namespace of
+/// one's own alone do not count.
+fn is_privileged() -> bool {
+    let own = crate::Process::open(std::process::id().cast_signed());
+    let user = own.and_then(|own| own.namespace(NamespaceKind::User));
+    user.is_ok_and(|user| user.inode() == FIRST_USER_NAMESPACE)
+        && (Capability::SysAdmin.is_effective()
+            || Capability::Bpf.is_effective() && Capability::Perfmon.is_effective())
+}
+
 pub(super) fn deadline() -> Instant {
     let now = Instant::now();
     now.checked_add(super::LONGEST).unwrap_or(now)
@@ -151,8 +161,9 @@ pub(super) fn deadline() -> Instant {
 impl Loaded {
     fn new(code: Option<Vec<u8>>, function: u32, name: &[u8]) -> std::result::Result<Self, Unavailable> {
         let code = code.ok_or(Unavailable::Unknown("size of structures"))?;
+        // That the kernel does not like a program (EACCES) is no matter of privilege.
         let refused = |error: std::io::Error| match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => Unavailable::Privilege,
+            Some(libc::EPERM) if !is_privileged() => Unavailable::Privilege,
             _ => Unavailable::Refused(error.to_string()),
         };
         let program = sys::bpf_load(&code, LICENSE, function, name).map_err(refused)?;
