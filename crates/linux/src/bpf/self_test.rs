@@ -78,7 +78,15 @@ impl Sockets {
     /// None of them can be reached from outside: they are bound to loopback, and closed at once.
     fn make() -> Checked<Self> {
         let mut sockets = vec![tcp4()?];
-        sockets.extend(udp6()?);
+        // Of one kind with and without, or what is taken for it could be what sets the kinds apart.
+        for (kind, v6_only) in [
+            (SockType::Stream, false),
+            (SockType::Stream, true),
+            (SockType::Datagram, false),
+            (SockType::Datagram, true),
+        ] {
+            sockets.extend(inet6(kind, v6_only)?);
+        }
         let (unix, name) = unix()?;
         sockets.push(unix);
         // A thread can be in another network namespace than the process.
@@ -129,18 +137,26 @@ fn tcp4() -> Checked<(OwnedFd, Listening)> {
 }
 
 /// `None` on a host without IPv6.
-fn udp6() -> Checked<Option<(OwnedFd, Listening)>> {
-    let Ok(socket) = socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None) else {
+fn inet6(kind: SockType, v6_only: bool) -> Checked<Option<(OwnedFd, Listening)>> {
+    let Ok(socket) = socket(AddressFamily::Inet6, kind, SockFlag::SOCK_CLOEXEC, None) else {
         return Ok(None);
     };
-    setsockopt(&socket, sockopt::Ipv6V6Only, &true).map_err(failed)?;
-    // Also where the loopback is down.
+    setsockopt(&socket, sockopt::Ipv6V6Only, &v6_only).map_err(failed)?;
     setsockopt(&socket, sockopt::IpFreebind, &true).map_err(failed)?;
-    let address = SockaddrIn6::from(std::net::SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0));
+    // Bound to an address of IPv6, it is for IPv6 only whatever was said (`inet6_bind`).
+    let loopback = if v6_only { Ipv6Addr::LOCALHOST } else { Ipv4Addr::LOCALHOST.to_ipv6_mapped() };
+    let address = SockaddrIn6::from(std::net::SocketAddrV6::new(loopback, 0, 0, 0));
     bind(socket.as_raw_fd(), &address).map_err(failed)?;
+    let protocol = match kind {
+        SockType::Stream => {
+            listen(&socket, Backlog::new(1).map_err(failed)?).map_err(failed)?;
+            Protocol::Tcp
+        }
+        _ => Protocol::Udp,
+    };
     let at: SockaddrIn6 = getsockname(socket.as_raw_fd()).map_err(failed)?;
-    let local = Local::Inet(IpAddr::V6(Ipv6Addr::LOCALHOST), at.port());
-    made(socket, Protocol::Udp, local, true).map(Some)
+    let local = Local::Inet(IpAddr::V6(loopback), at.port());
+    made(socket, protocol, local, v6_only).map(Some)
 }
 
 /// With a name that the kernel chooses (`unix(7)`, autobind).
