@@ -40,7 +40,9 @@ impl Rows {
             let start_time = pass.start_time(holder);
             let place = processes.place_of(holder.pid).ok();
             let seen = place.and_then(|place| Some((place, processes.seen.get(place)?)));
-            let Some((place, seen)) = seen.filter(|(_, seen)| seen.id().start_time == start_time) else {
+            let Some((place, seen)) =
+                seen.filter(|(_, seen)| seen.id().start_time == start_time && pass.is_of(holder))
+            else {
                 rows.strangers.insert(holder.pid);
                 continue;
             };

@@ -230,6 +230,14 @@ impl Pass {
         self.iterators.start_time(holder.start_boottime)
     }
 
+    /// Whether a row of a listener is of the process that is known under its number, and not of one that had the number
+    /// before or after it within the same clock tick of `/proc`.
+    pub(crate) fn is_of(&self, holder: &Holder) -> bool {
+        // Of one that was looked at in `/proc` no more is known than the tick.
+        self.touched.contains(&holder.pid)
+            || self.row(holder.pid).is_none_or(|row| row.start_boottime() == holder.start_boottime)
+    }
+
     /// The host name that a process sees, if it is not the one that this process sees.
     pub(crate) fn hostname(&self, pid: i32) -> Option<Option<Vec<u8>>> {
         let row = self.row(pid)?;
