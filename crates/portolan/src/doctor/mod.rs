@@ -1,4 +1,10 @@
 //! What works here, and which privilege or kernel feature each thing that does not is missing.
+//!
+//! - `privileges`: the capabilities of each feature
+//! - `one_pass`: whether BPF iterators work
+
+mod one_pass;
+mod privileges;
 
 use std::fmt;
 use std::io::ErrorKind as IoKind;
@@ -13,6 +19,7 @@ use portolan_linux::sock_diag::{Dumper, Wanted};
 use portolan_linux::{Error, Home, NamespaceKind, NetNs, Process, netns_files};
 
 use crate::{Capability, ErrorKind};
+pub use privileges::{PRIVILEGES, Privilege};
 
 /// One feature, and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,101 +55,23 @@ impl fmt::Display for State {
     }
 }
 
-/// What a feature asks of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Privilege {
-    /// The feature.
-    pub feature: &'static str,
-    /// The capabilities that it needs over processes of other users and containers.
-    pub needs: &'static [Capability],
-    /// What works without them.
-    pub without: &'static str,
-    /// How it stands without them.
-    state: State,
-}
-
-/// Which capabilities each feature needs (`capabilities(7)`), and what works without. `docs/threat-model.md` has the
-/// same table.
-pub const PRIVILEGES: [Privilege; 9] = [
-    Privilege {
-        feature: "scan: processes of all users",
-        needs: &[Capability::SysPtrace],
-        without: "one's own processes; of others number, name and cgroup",
-        state: State::Partly,
-    },
-    Privilege {
-        feature: "scan: listeners in other namespaces",
-        needs: &[Capability::SysPtrace, Capability::SysAdmin],
-        without: "the listeners of one's own network namespace; with CAP_SYS_PTRACE alone, what the text files of /proc \
-                  tell of the others",
-        state: State::Partly,
-    },
-    Privilege {
-        feature: "scan: namespaces held by sockets alone",
-        needs: &[Capability::SysPtrace, Capability::NetAdmin],
-        without: "those that a process, a thread, a mount or an open descriptor holds",
-        state: State::Partly,
-    },
-    Privilege {
-        feature: "scan: names in the records of runtimes",
-        needs: &[Capability::DacReadSearch],
-        without: "what cgroups, command lines and variables tell, where this user may not read the records",
-        state: State::Partly,
-    },
-    Privilege {
-        feature: "files: enter containers",
-        needs: &[Capability::SysPtrace, Capability::SysAdmin, Capability::SysChroot],
-        without: "nothing inside is read",
-        state: State::Missing,
-    },
-    Privilege {
-        feature: "files: protected files",
-        needs: &[Capability::DacReadSearch],
-        without: "files that this user, or everybody, may read",
-        state: State::Partly,
-    },
-    Privilege {
-        feature: "files: a procfs of the helper's own",
-        needs: &[Capability::SysAdmin],
-        without: "the host's /proc, for the helper's own descriptors only",
-        state: State::Partly,
-    },
-    Privilege {
-        feature: "files: empty the bounding set",
-        needs: &[Capability::SetPcap],
-        without: "NO_NEW_PRIVS, which makes it void",
-        state: State::Partly,
-    },
-    Privilege {
-        feature: "dial: connect inside containers",
-        needs: &[Capability::SysPtrace, Capability::SysAdmin],
-        without: "no connection is made, and none to the host instead",
-        state: State::Missing,
-    },
-];
-
 /// Tries every feature on this process itself; no container is touched.
 #[must_use]
 pub fn examine() -> Vec<Check> {
     let mut checks: Vec<Check> = PRIVILEGES.iter().map(Privilege::check).collect();
-    checks.extend([listeners(), entering(), sockets(), cgroups(), records(), events(), helper(), walls()]);
+    checks.extend([
+        one_pass::one_pass(),
+        listeners(),
+        entering(),
+        sockets(),
+        cgroups(),
+        records(),
+        events(),
+        helper(),
+        walls(),
+    ]);
     checks.sort_by_key(|check| check.feature.split(':').next().unwrap_or_default());
     checks
-}
-
-impl Privilege {
-    fn check(&self) -> Check {
-        let names =
-            |wanted: &[Capability]| wanted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let missing: Vec<Capability> = self.needs.iter().copied().filter(|c| !c.is_effective()).collect();
-        let (state, detail) = if missing.is_empty() {
-            (State::Works, format!("has {}", names(self.needs)))
-        } else {
-            (self.state, format!("needs {}; without: {}", names(&missing), self.without))
-        };
-        Check { feature: self.feature, state, detail }
-    }
 }
 
 /// What the helper can give up on this host: it enters the namespace that it is in already, and looks at its root.
@@ -356,16 +285,6 @@ fn cgroups() -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_document_has_the_same_table() {
-        let document = include_str!("../../../docs/threat-model.md");
-        for Privilege { feature, needs, without, .. } in PRIVILEGES {
-            let needs: Vec<String> = needs.iter().map(|c| format!("`{c}`")).collect();
-            let row = format!("| {feature} | {} | {without} |", needs.join(", "));
-            assert!(document.contains(&row), "docs/threat-model.md lacks: {row}");
-        }
-    }
 
     #[test]
     fn records_that_may_not_be_read_are_told_from_those_that_are_not_there() {
