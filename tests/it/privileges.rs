@@ -1,5 +1,6 @@
 //! What is said, and what goes on working, when a capability is missing.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use portolan_world::need::Need;
@@ -12,14 +13,19 @@ use crate::scratch::Scratch;
 use crate::{oracle, servers};
 
 /// The command where everybody can execute it: the build directory may lie where only root can.
-struct Copies(Scratch);
+pub(crate) struct Copies(Scratch);
 
 impl Copies {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scratch = Scratch::new();
         scratch.program(&binary(), "portolan");
         scratch.program(&helper(), "portolan-helper");
         Self(scratch)
+    }
+
+    /// Where the command is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.join("portolan")
     }
 
     /// As root, without these capabilities.
@@ -30,12 +36,12 @@ impl Copies {
     }
 
     /// As a user without any.
-    fn as_nobody(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn as_nobody(&self, arguments: &[&str]) -> Ran {
         self.as_nobody_with(&[], arguments)
     }
 
     /// As a user with these only, as a service manager gives them.
-    fn as_nobody_with(&self, capabilities: &[&str], arguments: &[&str]) -> Ran {
+    pub(crate) fn as_nobody_with(&self, capabilities: &[&str], arguments: &[&str]) -> Ran {
         let mut setpriv = Command::new("setpriv");
         setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
         if !capabilities.is_empty() {

@@ -9,8 +9,8 @@
 mod dial;
 mod files;
 mod floor;
-mod rig;
-mod scan;
+pub(crate) mod rig;
+pub(crate) mod scan;
 mod services;
 mod table;
 mod watch;

@@ -11,16 +11,16 @@ use crate::scratch::Scratch;
 
 /// A system call that fails.
 #[derive(Debug, Clone)]
-pub(super) struct Rule(String);
+pub(crate) struct Rule(String);
 
 impl Rule {
     /// Always, with this errno.
-    pub(super) fn always(number: c_long, errno: c_int) -> Self {
+    pub(crate) fn always(number: c_long, errno: c_int) -> Self {
         Self(format!("{number}={errno}"))
     }
 
     /// When each of these arguments, by its place, has a value under a mask.
-    pub(super) fn when(number: c_long, conditions: &[(u32, u32, u32)], errno: c_int) -> Self {
+    pub(crate) fn when(number: c_long, conditions: &[(u32, u32, u32)], errno: c_int) -> Self {
         let conditions: String =
             conditions.iter().map(|(argument, mask, value)| format!(":{argument}:{mask}:{value}")).collect();
         Self(format!("{number}{conditions}={errno}"))
@@ -28,14 +28,14 @@ impl Rule {
 }
 
 /// Both tools, made of the sources beside this file.
-pub(super) struct Rig {
+pub(crate) struct Rig {
     scratch: Scratch,
     filter: PathBuf,
     shim: PathBuf,
 }
 
 impl Rig {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scratch = Scratch::new();
         let made = |source: &str, text: &str, name: &str, options: &[&str]| {
             scratch.file(source, text);
@@ -50,18 +50,18 @@ impl Rig {
     }
 
     /// The command behind a filter.
-    pub(super) fn portolan(&self, rules: &[Rule], arguments: &[&str]) -> Ran {
+    pub(crate) fn portolan(&self, rules: &[Rule], arguments: &[&str]) -> Ran {
         run(&mut self.command(rules, arguments), b"")
     }
 
-    pub(super) fn command(&self, rules: &[Rule], arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, rules: &[Rule], arguments: &[&str]) -> Command {
         let mut command = self.program(rules, &binary());
         command.args(arguments).env("PORTOLAN_HELPER", helper());
         command
     }
 
     /// Any program behind a filter.
-    pub(super) fn program(&self, rules: &[Rule], program: &Path) -> Command {
+    pub(crate) fn program(&self, rules: &[Rule], program: &Path) -> Command {
         assert!(program.is_absolute() && !rules.is_empty());
         let mut command = Command::new(&self.filter);
         command.args(rules.iter().map(|rule| &rule.0)).arg(program);
@@ -69,12 +69,12 @@ impl Rig {
     }
 
     /// The command behind the shim, and what it was seen to miss.
-    pub(super) fn missing(&self, words: &[&str], arguments: &[&str]) -> (Ran, Vec<String>) {
+    pub(crate) fn missing(&self, words: &[&str], arguments: &[&str]) -> (Ran, Vec<String>) {
         self.behind(words, &binary(), arguments)
     }
 
     /// Another test behind the shim, and what it was seen to miss.
-    pub(super) fn test(&self, words: &[&str], name: &str) -> (Ran, Vec<String>) {
+    pub(crate) fn test(&self, words: &[&str], name: &str) -> (Ran, Vec<String>) {
         let tests = std::env::current_exe().unwrap();
         self.behind(words, &tests, &["--exact", name, "--nocapture"])
     }
@@ -95,14 +95,14 @@ impl Rig {
     }
 
     /// A file that the shim can put in another's place.
-    pub(super) fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         self.scratch.file(name, text).to_str().unwrap().to_owned()
     }
 }
 
 /// A row of `portolan doctor`, which must have succeeded.
 #[track_caller]
-pub(super) fn row(doctor: Ran, feature: &str) -> String {
+pub(crate) fn row(doctor: Ran, feature: &str) -> String {
     let text = doctor.text();
     let row = text.lines().find(|line| line.starts_with(feature));
     row.unwrap_or_else(|| panic!("no {feature}: {text}")).to_owned()

@@ -35,20 +35,20 @@ print('listening', flush=True)
 time.sleep(1000)";
 const KINDS: usize = 10;
 
-fn start(name: &str) -> Inside {
+pub(crate) fn start(name: &str) -> Inside {
     let c = Inside::start(&servers::python(World::new(name), EVERY_KIND));
     c.wait_log("listening");
     c
 }
 
 #[track_caller]
-fn chart(ran: Ran) -> Value {
+pub(crate) fn chart(ran: Ran) -> Value {
     serde_json::from_slice(&ran.done()).unwrap()
 }
 
 /// The container and its listeners, in an order of their own; those of the container are not lost, whatever is missing.
 #[track_caller]
-fn charted(chart: &Value, c: &Inside) -> (Value, Vec<Value>) {
+pub(crate) fn charted(chart: &Value, c: &Inside) -> (Value, Vec<Value>) {
     let container = chart["containers"].as_array().unwrap().iter().find(|one| one["init"]["pid"] == c.pid());
     let container = container.unwrap_or_else(|| panic!("no container: {}", chart["faults"])).clone();
     let netns = oracle::namespace(c.pid(), "net");

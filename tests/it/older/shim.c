@@ -6,6 +6,11 @@
    udp= mptcp=  the dumps of these protocols, as without udp_diag and mptcp_diag
    size=        the size of the list of descriptors
    cached=      looking paths up in the kernel's memory only (RESOLVE_CACHED)
+   probe= sockets= sequence=  BPF programs that read any memory, know a file's socket, write what a reader gets
+   cast=        functions of the kernel that BPF programs call
+   one-task=    a BPF iterator of one process
+   slow=        nothing is missing: says how long the longest read(2) of a BPF iterator took, in microseconds of the
+                thread's own time, and how many there were
    NAME=N       opening NAME below /proc/PID fails with this errno
    NAME=/PATH   what is opened is another file
    What is rewritten is refused by the kernel itself, in its own words. */
@@ -16,11 +21,13 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TCPDIAG_GETSOCK 18
@@ -130,6 +137,82 @@ OPEN_AT(openat64)
 STAT_AT(fstatat, stat)
 STAT_AT(fstatat64, stat64)
 
+/* Whether a program that is to be loaded calls a helper, or a function of the kernel whatever it is: an array of eight
+   bytes each, where 0x85 is a call, and a source register of 2 makes it one of a function. */
+#define FUNCTION (~0u)
+static int calls(const unsigned char *attributes, unsigned helper) {
+    unsigned count;
+    unsigned long long place;
+    memcpy(&count, attributes + 4, sizeof count);
+    memcpy(&place, attributes + 8, sizeof place);
+    const unsigned char *program = (const void *)place;
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned char *one = program + 8ul * i;
+        if (one[0] != 0x85) continue;
+        int function = (one[1] & 0x22) != 0;
+        if (helper == FUNCTION ? function : !function && !memcmp(one + 4, &helper, sizeof helper)) return 1;
+    }
+    return 0;
+}
+
+/* As the kernel answers that does not know what the attributes of bpf(2) ask for; 0 where it knows. */
+static int bpf_refuses(long command, unsigned char *attributes) {
+    static const struct { const char *word; unsigned helper; } helpers[] = {
+        {"probe", 113}, {"sockets", 162}, {"sequence", 127}, {"cast", FUNCTION},
+    };
+    if (command == 5) {
+        for (unsigned i = 0; i < sizeof helpers / sizeof *helpers; i++) {
+            if (!missing(helpers[i].word) || !calls(attributes, helpers[i].helper)) continue;
+            told(helpers[i].word);
+            return helpers[i].helper == FUNCTION ? EACCES : EINVAL;
+        }
+    }
+    if (command == 28 && missing("one-task")) {
+        unsigned long long place;
+        unsigned length;
+        memcpy(&place, attributes + 16, sizeof place);
+        memcpy(&length, attributes + 24, sizeof length);
+        const unsigned char *info = (const void *)place;
+        /* It knows the first four bytes, which are for other iterators, and passes them over. */
+        for (unsigned i = 4; info && i < length; i++) {
+            if (info[i]) return told("one-task"), E2BIG;
+        }
+        if (info && length) told("one-task"), memset(attributes + 16, 0, 12);
+    }
+    return 0;
+}
+
+static unsigned long long longest, reads;
+
+__attribute__((destructor)) static void tell_longest(void) {
+    char line[64];
+    if (!missing("slow") || !reads) return;
+    snprintf(line, sizeof line, "slow %llu %llu", longest, reads);
+    told(line);
+}
+
+static int is_iterator(int fd) {
+    char place[64], link[64] = "";
+    snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
+    return readlink(place, link, sizeof link - 1) > 0 && strstr(link, "bpf_iter");
+}
+
+ssize_t read(int fd, void *into, size_t size) {
+    struct timespec from, to;
+    int timed = missing("slow") && is_iterator(fd);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    ssize_t got = syscall(SYS_read, fd, into, size);
+    if (timed) {
+        int kept = errno;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+        unsigned long long took = (to.tv_sec - from.tv_sec) * 1000000ll + (to.tv_nsec - from.tv_nsec) / 1000;
+        if (took > longest) longest = took;
+        reads++;
+        errno = kept;
+    }
+    return got;
+}
+
 /* Whoever calls the kernel by number. */
 #define RESOLVE_CACHED_FLAG 0x20
 long syscall(long number, ...) {
@@ -148,6 +231,17 @@ long syscall(long number, ...) {
             errno = EINVAL;
             return -1;
         }
+    }
+    if (number == SYS_bpf && (missing("probe") || missing("sockets") || missing("sequence") || missing("cast") ||
+                              missing("one-task"))) {
+        unsigned char attributes[256] = "";
+        memcpy(attributes, (const void *)b, (size_t)c < sizeof attributes ? (size_t)c : sizeof attributes);
+        int refusal = bpf_refuses(a, attributes);
+        if (refusal) {
+            errno = refusal;
+            return -1;
+        }
+        return next(number, a, attributes, c, d, e, f);
     }
     return next(number, a, b, c, d, e, f);
 }

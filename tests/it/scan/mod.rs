@@ -1,5 +1,6 @@
 //! The chart, by the library and by `portolan scan`, judged by `ss`, `nsenter` and the links of `/proc`.
 
+mod bpf;
 mod changes;
 mod containers;
 mod contract;
