@@ -158,6 +158,9 @@ pub(super) fn deadline() -> Instant {
     now.checked_add(super::LONGEST).unwrap_or(now)
 }
 
+/// A signal that comes while the kernel looks a program through ends that with `EAGAIN`. libbpf tries as often.
+const ATTEMPTS: usize = 5;
+
 impl Loaded {
     fn new(code: Option<Vec<u8>>, function: u32, name: &[u8]) -> std::result::Result<Self, Unavailable> {
         let code = code.ok_or(Unavailable::Unknown("size of structures"))?;
@@ -166,7 +169,15 @@ impl Loaded {
             Some(libc::EPERM) if !is_privileged() => Unavailable::Privilege,
             _ => Unavailable::Refused(error.to_string()),
         };
-        let program = sys::bpf_load(&code, LICENSE, function, name).map_err(refused)?;
+        let load = || sys::bpf_load(&code, LICENSE, function, name);
+        let mut loaded = load();
+        for _ in 1..ATTEMPTS {
+            match &loaded {
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => loaded = load(),
+                _ => break,
+            }
+        }
+        let program = loaded.map_err(refused)?;
         let link = sys::bpf_link(program.as_fd(), None).map_err(refused)?;
         Ok(Self { program, link })
     }
