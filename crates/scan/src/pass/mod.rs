@@ -238,10 +238,13 @@ impl Pass {
             || self.row(holder.pid).is_none_or(|row| row.start_boottime() == holder.start_boottime)
     }
 
-    /// The host name that a process sees, if it is not the one that this process sees.
+    /// The host name that a process sees, if it is not the one that this process sees. One whose first thread has
+    /// ended sees none.
     pub(crate) fn hostname(&self, pid: i32) -> Option<Option<Vec<u8>>> {
         let row = self.row(pid)?;
-        Some((row.uts() != self.own_uts?).then(|| row.hostname().to_vec()))
+        let own = self.own_uts?;
+        let has_own = row.uts().inode() != 0 && row.uts() != own;
+        Some(has_own.then(|| row.hostname().to_vec()))
     }
 
     fn row(&self, pid: i32) -> Option<Task<'_>> {
