@@ -1,11 +1,15 @@
 //! `scan --json`: every field of the contract, with its type, and what it says agrees with the library.
 
+use std::process::Command;
+
+use portolan::SourceChoice;
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 use serde_json::Value;
 
-use crate::command::portolan;
+use crate::command::{binary, command, portolan, run};
 use crate::inside::Inside;
+use crate::scratch::Scratch;
 use crate::{oracle, servers};
 
 fn scanned(options: &[&str]) -> Value {
@@ -34,6 +38,8 @@ fn every_field_is_there_and_of_its_type() {
     assert_eq!(chart["schema"], "portolan.inventory/1");
     is(&chart, "/elapsed_ms", |v| v.as_f64().is_some_and(|ms| ms > 0.0 && ms < 30_000.0));
     is(&chart, "/services", Value::is_array);
+    is(&chart, "/source", |v| ["bpf", "syscalls"].contains(&v.as_str().unwrap()));
+    is(&chart, "/source_reason", text_or_null);
     for container in chart["containers"].as_array().unwrap() {
         is(container, "/runtime", Value::is_string);
         is(container, "/id", |v| v.as_str().is_some_and(|id| !id.is_empty()));
@@ -158,7 +164,10 @@ fn a_container_and_its_listeners_say_what_is_true() {
     let world = servers::banner(World::new("true"), "", &[("127.0.0.1", 7502), ("0.0.0.0", 7503)]);
     let c = Inside::start(&world);
     c.wait_log("listening");
-    for options in [&[][..], &["--no-runtime-api"], &["--source", "syscalls"], &["--source", "auto"]] {
+    let bpf = ["--source", "bpf"];
+    let bpf = super::ways().contains(&SourceChoice::Bpf).then_some(&bpf[..]);
+    let others = [&[][..], &["--no-runtime-api"], &["--source", "syscalls"], &["--source", "auto"]];
+    for options in others.into_iter().chain(bpf) {
         let chart = scanned(options);
         let all = chart["containers"].as_array().unwrap();
         let own: Vec<&Value> = all.iter().filter(|found| found["init"]["pid"] == c.pid()).collect();
@@ -191,11 +200,36 @@ fn a_container_and_its_listeners_say_what_is_true() {
 }
 
 #[test]
-fn a_source_that_is_not_there_is_told_and_not_replaced() {
-    require!(Need::Root);
-    let ran = portolan(["scan", "--source", "bpf"]);
-    assert!(ran.failed(1).contains("BPF"), "{ran:?}");
+fn a_source_that_is_refused_is_told_and_not_replaced() {
+    require!(Need::Root, Need::Program("setpriv"));
+    // The build directory may lie where only root can go.
+    let scratch = Scratch::new();
+    let program = scratch.program(&binary(), "portolan");
+    let nobody = |arguments: &[&str]| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+        run(setpriv.args(arguments), b"")
+    };
+    let ran = nobody(&["scan", "--source", "bpf"]);
+    assert!(ran.failed(3).contains("CAP_BPF"), "{ran:?}");
     assert_eq!(portolan(["scan", "--source", "guess"]).code, Some(2));
+    // Who leaves the choice is not told but in the chart.
+    let auto = nobody(&["scan", "--json"]);
+    assert!(!auto.stderr.contains("BPF"), "{auto:?}");
+    let chart: Value = serde_json::from_slice(&auto.stdout).unwrap();
+    assert_eq!(chart["source"], "syscalls");
+    is(&chart, "/source_reason", |v| v.as_str().is_some_and(|why| why.contains("CAP_BPF")));
+    let chosen = scanned(&["--source", "syscalls"]);
+    assert_eq!((&chosen["source"], &chosen["source_reason"]), (&"syscalls".into(), &Value::Null));
+}
+
+#[test]
+fn bpf_iterators_are_what_a_scan_goes_by_where_they_work() {
+    require!(Need::Root, super::BPF);
+    for options in [&[][..], &["--source", "auto"], &["--source", "bpf"], &["--thorough"]] {
+        let chart = scanned(options);
+        assert_eq!((&chart["source"], &chart["source_reason"]), (&"bpf".into(), &Value::Null));
+    }
 }
 
 #[test]
@@ -213,8 +247,7 @@ fn explain_tells_why_a_process_belongs_to_its_container() {
     portolan(["explain", "pid:2147483647"]).failed(1);
     portolan(["explain", "abc"]).failed(2);
     let docker = format!("0::/docker/{}\n", "4".repeat(64));
-    let ran =
-        crate::command::run(&mut crate::command::command(["explain", "--cgroup", "-"]), docker.as_bytes());
+    let ran = run(&mut command(["explain", "--cgroup", "-"]), docker.as_bytes());
     let said: Value = serde_json::from_slice(&ran.done()).unwrap();
     assert_eq!((&said["runtime"], &said["container_id"]), (&"docker".into(), &"4".repeat(64).into()));
     for field in ["pod_uid", "name", "kind"] {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use portolan::{ErrorKind, Protocol};
+use portolan::{ErrorKind, Protocol, SourceChoice};
 use portolan_scan::{ScanOptions, Scanner};
 use portolan_world::need::Need;
 use portolan_world::{World, require};
@@ -65,6 +65,9 @@ const ENOMEM: i32 = 12;
 const EMFILE: i32 = 24;
 const EPROTONOSUPPORT: i32 = 93;
 
+/// What is refused here is what system calls take.
+const SCAN: [&str; 4] = ["scan", "--json", "--source", "syscalls"];
+
 struct Refusing {
     _scratch: Scratch,
     program: PathBuf,
@@ -84,7 +87,7 @@ impl Refusing {
     #[track_caller]
     fn scan(&self, refused: &[String]) -> Value {
         let mut command = Command::new(&self.program);
-        chart(command.args(refused).arg(binary()).args(["scan", "--json"]))
+        chart(command.args(refused).arg(binary()).args(SCAN))
     }
 }
 
@@ -187,7 +190,7 @@ fn where_no_namespace_can_be_entered_or_no_dump_be_had_the_text_is_read() {
         assert_eq!(protocols(&chart, &c), ["tcp", "udp", "unix"], "{refused}");
     }
     let mut capsh = Command::new("capsh");
-    capsh.args(["--drop=cap_sys_admin", "--", "-c", "exec \"$0\" scan --json"]).arg(binary());
+    capsh.args(["--drop=cap_sys_admin", "--", "-c", "exec \"$0\" \"$@\""]).arg(binary()).args(SCAN);
     assert_eq!(protocols(&chart(&mut capsh), &c), ["tcp", "udp", "unix"]);
 }
 
@@ -208,9 +211,10 @@ fn with_few_descriptors_nothing_is_lost_without_a_word() {
     require!(Need::Root, Need::Overlay, Need::Program("prlimit"));
     let c = listening("few-descriptors");
     let netns = oracle::namespace(c.pid(), "net");
-    for limit in (3..=16).chain([32, 64]) {
+    let limits = (3..=16).chain([32, 64]);
+    for (limit, source) in limits.flat_map(|limit| [(limit, "auto"), (limit, "syscalls")]) {
         let mut command = Command::new("prlimit");
-        command.arg(format!("--nofile={limit}")).arg(binary()).args(["scan", "--json"]);
+        command.arg(format!("--nofile={limit}")).arg(binary()).args(["scan", "--json", "--source", source]);
         let ran = run(&mut command, b"");
         if limit >= 16 {
             assert_eq!(ran.code, Some(0), "{limit}: {ran:?}");
@@ -243,7 +247,7 @@ fn a_namespace_that_does_not_answer_in_time_is_a_fault_and_nothing_of_it_is_gone
     let before = super::chart();
     assert_eq!(super::in_namespace(&before, netns).len(), 3);
     let mut options = ScanOptions::default();
-    options.namespace_timeout = Duration::ZERO;
+    (options.namespace_timeout, options.source) = (Duration::ZERO, SourceChoice::SystemCalls);
     let mut scanner = Scanner::new(options);
     for _ in 0..2 {
         let late = scanner.scan().unwrap();

@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use portolan::{Inventory, Listener};
-use portolan_scan::ScanOptions;
+use portolan::{Inventory, Listener, SourceChoice};
 use portolan_world::need::Need;
 use portolan_world::require;
 use serde_json::Value;
@@ -12,7 +11,7 @@ use crate::command::portolan;
 use crate::oracle;
 
 use super::outside::Outside;
-use super::{chart, in_namespace};
+use super::{by, in_namespace, thoroughly, ways};
 
 /// What the programs below have in common.
 const COMMON: &str = "
@@ -30,14 +29,8 @@ def listen(port):
     return listener
 ";
 
-fn program(text: &str) -> (Outside, String) {
+fn start(text: &str) -> (Outside, String) {
     Outside::python(&format!("{COMMON}{text}"))
-}
-
-fn thorough() -> Inventory {
-    let mut options = ScanOptions::default();
-    options.thorough = true;
-    portolan_scan::scan(&options).unwrap()
 }
 
 fn knows(chart: &Inventory, netns: u64) -> bool {
@@ -80,37 +73,42 @@ impl Drop for Named {
 #[test]
 fn one_that_is_mounted_is_charted_with_whoever_listens_there() {
     require!(Need::Root, Need::Program("ip"));
-    let (named, empty) = (Named::new("mounted"), Named::new("empty"));
-    // It leaves what it listens in.
-    let (program, said) = program(&format!(
-        "
+    for way in ways() {
+        let chart = || by(way);
+        let (named, empty) = (Named::new("mounted"), Named::new("empty"));
+        // It leaves what it listens in.
+        let (program, said) = start(&format!(
+            "
 home = os.open('/proc/self/ns/net', os.O_RDONLY)
 setns('{path}')
 listener = listen(8200)
 assert libc.setns(home, NEWNET) == 0
 print('ready', number('{path}'), flush=True)
 time.sleep(1000)",
-        path = named.path()
-    ));
-    let netns = said.parse().unwrap();
-    assert_ne!(oracle::namespace(program.pid(), "net"), netns);
-    let chart = chart();
-    assert_eq!(only(&chart, netns, &program).port(), Some(8200));
-    use std::os::unix::fs::MetadataExt as _;
-    let other = std::fs::metadata(empty.path()).unwrap().ino();
-    assert!(knows(&chart, other), "an empty one is known as well");
-    assert!(in_namespace(&chart, other).is_empty());
-    drop(program);
-    assert!(in_namespace(&super::chart(), netns).is_empty());
+            path = named.path()
+        ));
+        let netns = said.parse().unwrap();
+        assert_ne!(oracle::namespace(program.pid(), "net"), netns);
+        let chart = chart();
+        assert_eq!(only(&chart, netns, &program).port(), Some(8200));
+        use std::os::unix::fs::MetadataExt as _;
+        let other = std::fs::metadata(empty.path()).unwrap().ino();
+        assert!(knows(&chart, other), "an empty one is known as well");
+        assert!(in_namespace(&chart, other).is_empty());
+        drop(program);
+        assert!(in_namespace(&by(way), netns).is_empty());
+    }
 }
 
 #[test]
 fn one_that_only_a_thread_is_in_is_charted_with_its_listeners() {
     require!(Need::Root);
-    // The second has a table of descriptors of its own as well, in which alone the listener is.
-    for (flags, port) in [("NEWNET", 8201), ("NEWNET | FILES", 8202)] {
-        let (program, said) = program(&format!(
-            "
+    for way in ways() {
+        let chart = || by(way);
+        // The second has a table of descriptors of its own as well, in which alone the listener is.
+        for (flags, port) in [("NEWNET", 8201), ("NEWNET | FILES", 8202)] {
+            let (program, said) = start(&format!(
+                "
 def work():
     unshare({flags})
     listener = listen({port})
@@ -119,33 +117,36 @@ def work():
 for _ in range(3): threading.Thread(target=time.sleep, args=(1000,)).start()
 threading.Thread(target=work).start()
 time.sleep(1000)"
-        ));
-        let netns = said.parse().unwrap();
-        assert_ne!(oracle::namespace(program.pid(), "net"), netns);
-        let chart = chart();
-        assert_eq!(only(&chart, netns, &program).port(), Some(port), "{flags}");
-        drop(program);
-        assert!(!knows(&super::chart(), netns) || in_namespace(&super::chart(), netns).is_empty());
+            ));
+            let netns = said.parse().unwrap();
+            assert_ne!(oracle::namespace(program.pid(), "net"), netns);
+            let chart = chart();
+            assert_eq!(only(&chart, netns, &program).port(), Some(port), "{flags}");
+            drop(program);
+            assert!(!knows(&by(way), netns) || in_namespace(&by(way), netns).is_empty());
+        }
     }
 }
 
 #[test]
 fn threads_of_several_processes_in_one_are_all_asked_for_what_they_have() {
     require!(Need::Root);
-    // The first is only there; it could as well be passing through, as a thread that scans is.
-    let (first, said) = program(
-        "
+    for way in ways() {
+        let chart = || by(way);
+        // The first is only there; it could as well be passing through, as a thread that scans is.
+        let (first, said) = start(
+            "
 def work():
     unshare(NEWNET)
     print('ready', threading.get_native_id(), number('/proc/thread-self/ns/net'), flush=True)
     time.sleep(1000)
 threading.Thread(target=work).start()
 time.sleep(1000)",
-    );
-    let (thread, netns) = said.split_once(' ').unwrap();
-    let netns = netns.parse().unwrap();
-    let (second, _) = program(&format!(
-        "
+        );
+        let (thread, netns) = said.split_once(' ').unwrap();
+        let netns = netns.parse().unwrap();
+        let (second, _) = start(&format!(
+            "
 def work():
     unshare(FILES)
     setns('/proc/{}/task/{thread}/ns/net')
@@ -154,11 +155,12 @@ def work():
     time.sleep(1000)
 threading.Thread(target=work).start()
 time.sleep(1000)",
-        first.pid()
-    ));
-    assert_eq!(only(&chart(), netns, &second).port(), Some(8205));
-    drop(first);
-    assert_eq!(only(&chart(), netns, &second).port(), Some(8205));
+            first.pid()
+        ));
+        assert_eq!(only(&chart(), netns, &second).port(), Some(8205));
+        drop(first);
+        assert_eq!(only(&chart(), netns, &second).port(), Some(8205));
+    }
 }
 
 /// Leaves a namespace in which it keeps a listener.
@@ -174,23 +176,33 @@ time.sleep(1000)";
 #[test]
 fn one_that_only_a_socket_holds_is_charted_when_it_is_asked_for() {
     require!(Need::Root);
-    let (program, said) = program(LEFT);
-    let netns = said.parse().unwrap();
-    assert!(!knows(&chart(), netns), "it costs a call for every socket of the host");
-    let chart = thorough();
-    assert_eq!(only(&chart, netns, &program).port(), Some(8204));
-    // Nothing of it is kept: with its only socket the namespace goes.
-    drop(program);
-    assert!(!knows(&thorough(), netns));
+    for way in ways() {
+        let (program, said) = start(LEFT);
+        let netns = said.parse().unwrap();
+        if way == SourceChoice::Bpf {
+            assert_eq!(
+                only(&by(way), netns, &program).port(),
+                Some(8204),
+                "every socket is looked at anyway"
+            );
+        } else {
+            assert!(!knows(&by(way), netns), "it costs a call for every socket of the host");
+        }
+        let chart = thoroughly(way);
+        assert_eq!(only(&chart, netns, &program).port(), Some(8204));
+        // Nothing of it is kept: with its only socket the namespace goes.
+        drop(program);
+        assert!(!knows(&thoroughly(way), netns));
+    }
 }
 
 #[test]
 fn the_command_looks_thoroughly_when_it_is_told_to() {
     require!(Need::Root);
-    let (program, said) = program(LEFT);
+    let (program, said) = start(LEFT);
     let netns: u64 = said.parse().unwrap();
     let listeners = |options: &[&str]| {
-        let chart = portolan([&["scan", "--json"], options].concat());
+        let chart = portolan([&["scan", "--json", "--source", "syscalls"], options].concat());
         let chart: Value = serde_json::from_slice(&chart.stdout).unwrap_or_else(|_| panic!("{chart:?}"));
         let all = chart["listeners"].as_array().unwrap().iter();
         all.filter(|l| l["netns"] == netns).map(|l| l["pid"].as_i64()).collect::<Vec<_>>()
@@ -202,27 +214,32 @@ fn the_command_looks_thoroughly_when_it_is_told_to() {
 #[test]
 fn one_that_only_its_own_descriptor_holds_is_known_when_it_is_asked_for() {
     require!(Need::Root);
-    let (program, said) = program(
-        "
+    for way in ways() {
+        let chart = || by(way);
+        let (program, said) = start(
+            "
 home = os.open('/proc/self/ns/net', os.O_RDONLY)
 unshare(NEWNET)
 held = os.open('/proc/self/ns/net', os.O_RDONLY)
 assert libc.setns(home, NEWNET) == 0
 print('ready', os.fstat(held).st_ino, flush=True)
 time.sleep(1000)",
-    );
-    let netns = said.parse().unwrap();
-    assert!(!knows(&chart(), netns));
-    assert!(knows(&thorough(), netns));
-    drop(program);
-    assert!(!knows(&thorough(), netns));
+        );
+        let netns = said.parse().unwrap();
+        assert!(!knows(&chart(), netns));
+        assert!(knows(&thoroughly(way), netns));
+        drop(program);
+        assert!(!knows(&thoroughly(way), netns));
+    }
 }
 
 #[test]
 fn one_of_a_process_whose_first_thread_ended_is_charted() {
     require!(Need::Root);
-    let (program, said) = program(
-        "
+    for way in ways() {
+        let chart = || by(way);
+        let (program, said) = start(
+            "
 unshare(NEWNET)
 def stay():
     while open('/proc/self/stat').read().rsplit(') ')[1][0] != 'Z': time.sleep(0.001)
@@ -231,9 +248,10 @@ def stay():
 listener = listen(8203)
 threading.Thread(target=stay).start()
 libc.pthread_exit(None)",
-    );
-    let netns = said.parse().unwrap();
-    let chart = chart();
-    assert!(knows(&chart, netns), "faults {:?}", chart.faults);
-    assert_eq!(only(&chart, netns, &program).port(), Some(8203));
+        );
+        let netns = said.parse().unwrap();
+        let chart = chart();
+        assert!(knows(&chart, netns), "faults {:?}", chart.faults);
+        assert_eq!(only(&chart, netns, &program).port(), Some(8203));
+    }
 }

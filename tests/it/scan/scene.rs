@@ -30,7 +30,23 @@ const SHAPES: [u64; 7] = [
     NEWNS | NEWPID | NEWNET,
     NEWNS | NEWUTS | NEWNET,
 ];
-const FAMILIES: [&str; 8] = ["tcp4", "tcp4-any", "tcp6", "tcp6-any", "udp4", "udp6", "unix", "packets"];
+const FAMILIES: [&str; 15] = [
+    "tcp4",
+    "tcp4-any",
+    "tcp6",
+    "tcp6-any",
+    "udp4",
+    "udp6",
+    "unix",
+    "packets",
+    "odd",
+    "odd-packets",
+    "path",
+    "device",
+    "device6",
+    "multipath",
+    "multipath6",
+];
 
 /// The same numbers each time (`SplitMix64`).
 pub(super) struct Random(u64);
@@ -99,6 +115,8 @@ struct Actor {
     held: Vec<String>,
     children: Vec<String>,
     threads: Vec<String>,
+    /// What it has sent and nobody has received.
+    flying: Vec<String>,
 }
 
 /// The stage and all that is on it.
@@ -111,7 +129,7 @@ pub(super) struct Scene {
     number: usize,
     /// What was done, for the one who has to find out why it went wrong.
     pub(super) done: Vec<String>,
-    mark: String,
+    pub(super) mark: String,
 }
 
 impl Scene {
@@ -159,7 +177,7 @@ impl Scene {
         let at = self.random.below(self.actors.len());
         let other = self.random.below(self.actors.len());
         let key = self.key();
-        match self.random.below(30) {
+        match self.random.below(44) {
             0 if self.actors.len() < 9 => self.start(),
             1 => {
                 let actor = self.actors.swap_remove(at);
@@ -221,7 +239,7 @@ impl Scene {
                 return self.tell(at, &[json!("unshare")]);
             }
             19 => {
-                let flags = if self.random.below(2) == 0 { NEWNET } else { NEWNET | FILES };
+                let flags = [NEWNET, NEWNET | FILES, FILES][self.random.below(3)];
                 let runs = self.tell(at, &[json!("thread"), json!(key), json!(flags), json!(key)]);
                 if runs {
                     self.actors[at].threads.push(key);
@@ -238,7 +256,9 @@ impl Scene {
                 let uts = |of: &dyn std::fmt::Display| oracle::namespace(of, "uts");
                 let own = uts(&self.actors[at].pid) != uts(&"self");
                 let what = if own { "hostname" } else { "comm" };
-                let name = format!("n{}", self.number);
+                // Without blanks, which lsns, an oracle of other tests, cannot read over.
+                let odd = if own || self.random.below(2) == 0 { "" } else { ")S\u{1b}\u{ff}\\" };
+                let name = format!("n{}{odd}", self.number);
                 return self.tell(at, &[json!(what), json!(name)]);
             }
             23 | 24 => {
@@ -259,6 +279,7 @@ impl Scene {
                 self.groups.join(pid, group);
                 self.done.push(format!("{pid} to {group}"));
             }
+            30..=43 => return self.rarer(at, key),
             _ => {
                 if self.worlds.len() < 2 {
                     let world = World::new(&key[..key.len().min(60)]).env(MARK, &self.mark);
@@ -275,16 +296,83 @@ impl Scene {
         true
     }
 
-    /// All processes that are ours, by a variable that they inherit.
+    /// What few programs do.
+    fn rarer(&mut self, at: usize, key: String) -> bool {
+        let held = self.random.one(&self.actors[at].held).cloned();
+        match (self.random.below(9), held) {
+            (0 | 1, Some(held)) => {
+                let flies = self.tell(at, &[json!("fly"), json!(held)]);
+                if flies {
+                    self.actors[at].held.retain(|key| *key != held);
+                    self.actors[at].flying.push(held);
+                }
+                flies
+            }
+            (2, _) => {
+                let Some(flying) = self.random.one(&self.actors[at].flying).cloned() else { return false };
+                self.actors[at].flying.retain(|key| *key != flying);
+                let lands = self.tell(at, &[json!("land"), json!(flying)]);
+                if lands {
+                    self.actors[at].held.push(flying);
+                }
+                lands
+            }
+            (3, _) => {
+                let leaves = self.tell(at, &[json!("leave"), json!(key), json!(key)]);
+                if leaves {
+                    self.actors[at].held.push(key);
+                }
+                leaves
+            }
+            (4, Some(held)) => {
+                let has = self.tell(at, &[json!("duplicate"), json!(held), json!(key)]);
+                if has {
+                    self.actors[at].held.push(key);
+                }
+                has
+            }
+            (5 | 6, held) => {
+                let sockets: Vec<String> = held.into_iter().collect();
+                let starts = self.tell(at, &[json!("headless"), json!(key), json!(sockets)]);
+                if starts {
+                    self.actors[at].children.push(key);
+                }
+                starts
+            }
+            (7 | 8, _) => {
+                let starts = self.tell(at, &[json!("user"), json!(key), json!(65534)]);
+                if starts {
+                    self.actors[at].children.push(key);
+                }
+                starts
+            }
+            _ => false,
+        }
+    }
+
+    /// All processes that are ours, by a variable that they inherit. One whose first thread has ended shows none, and
+    /// is its parent's.
     pub(super) fn own(&self) -> Vec<i32> {
         let mark = format!("{MARK}={}", self.mark);
         let processes = fs::read_dir("/proc").unwrap();
         let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        let marked = |pid: &i32| {
+        let (mut own, mut silent) = (Vec::new(), Vec::new());
+        for pid in pids {
             let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            variables.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+            if variables.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+                own.push(pid);
+            } else if variables.is_empty() {
+                silent.push(pid);
+            }
+        }
+        let parent = |pid: i32| -> Option<i32> {
+            let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+            let stat = String::from_utf8_lossy(&stat);
+            stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
         };
-        let mut own: Vec<i32> = pids.filter(marked).collect();
+        let ours: Vec<i32> =
+            silent.into_iter().filter(|pid| parent(*pid).is_some_and(|p| own.contains(&p))).collect();
+        own.extend(ours);
         own.sort_unstable();
         own
     }

@@ -12,7 +12,12 @@ FAMILIES = {
     'tcp6': (socket.AF_INET6, STREAM, '::1'), 'tcp6-any': (socket.AF_INET6, STREAM, '::'),
     'udp4': (socket.AF_INET, DATAGRAM, '0.0.0.0'), 'udp6': (socket.AF_INET6, DATAGRAM, '::1'),
     'unix': (socket.AF_UNIX, STREAM, None), 'packets': (socket.AF_UNIX, PACKET, None),
+    'odd': (socket.AF_UNIX, STREAM, None), 'odd-packets': (socket.AF_UNIX, PACKET, None),
+    'path': (socket.AF_UNIX, STREAM, None),
+    'device': (socket.AF_INET, STREAM, '0.0.0.0'), 'device6': (socket.AF_INET6, DATAGRAM, '::'),
+    'multipath': (socket.AF_INET, STREAM, '127.0.0.1'), 'multipath6': (socket.AF_INET6, STREAM, '::'),
 }
+MULTIPATH = 262
 
 
 def check(result):
@@ -48,14 +53,22 @@ def child(work):
 
 class Actor:
     def __init__(self, channel):
-        self.channel, self.held, self.children, self.threads = channel, {}, {}, {}
+        self.channel, self.held, self.children, self.threads, self.flying = channel, {}, {}, {}, {}
 
     def listen(self, key, family, name):
         domain, kind, host = FAMILIES[family]
-        s = socket.socket(domain, kind)
+        s = socket.socket(domain, kind, MULTIPATH if family.startswith('multipath') else 0)
         if domain == socket.AF_INET6 and host == '::':
             s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        s.bind((host, 0) if host else '\0' + name)
+        if family.startswith('device'):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'lo')
+        if host:
+            s.bind((host, 0))
+        elif family == 'path':
+            s.bind('/tmp/' + name)
+            os.unlink('/tmp/' + name)
+        else:
+            s.bind(b'\0' + name.encode() + (b'\n\0\xff\x1b[2J' if family.startswith('odd') else b''))
         if kind != DATAGRAM:
             s.listen(8)
         self.held[key] = s
@@ -70,6 +83,35 @@ class Actor:
         c.connect(s.getsockname())
         self.held[other] = c
         self.held[other + '-accepted'] = s.accept()[0]
+
+    def duplicate(self, key, other):
+        """The same socket by another number, above those that are looked at first."""
+        self.held[other] = socket.socket(fileno=fcntl.fcntl(self.held[key], fcntl.F_DUPFD_CLOEXEC, 40))
+
+    def fly(self, key):
+        """Sends a socket that nobody receives."""
+        ends = socket.socketpair(socket.AF_UNIX, PACKET)
+        s = self.held.pop(key)
+        socket.send_fds(ends[0], [b'x'], [s.fileno()])
+        s.close()
+        self.flying[key] = ends
+
+    def land(self, key):
+        ends = self.flying.pop(key)
+        _, fds, _, _ = socket.recv_fds(ends[1], 1, 1)
+        for end in ends:
+            end.close()
+        self.held[key] = socket.socket(fileno=fds[0])
+
+    def leave(self, key, name):
+        """Listens in a network that it leaves."""
+        home = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
+        try:
+            check(libc.unshare(NEWNET))
+            self.listen(key, 'unix', name)
+            check(libc.setns(home, NEWNET))
+        finally:
+            os.close(home)
 
     def give(self, key, keep):
         s = self.held[key] if keep else self.held.pop(key)
@@ -90,14 +132,40 @@ class Actor:
             os.execvp(program, [program, '1000'] if program == 'sleep' else [program])
         self.children[key] = child(work)
 
+    def headless(self, key, sockets):
+        """A child with some of our sockets, whose first thread ends and leaves another one."""
+        def work(ready):
+            def stay():
+                die_with_parent()
+                while open('/proc/self/stat', 'rb').read().rsplit(b') ')[-1][:1] != b'Z':
+                    time.sleep(0.001)
+                ready()
+                time.sleep(100000)
+            for other in [other for other in self.held if other not in sockets]:
+                self.held.pop(other).close()
+            threading.Thread(target=stay).start()
+            libc.pthread_exit(None)
+        self.children[key] = child(work)
+
+    def user(self, key, number):
+        """A child that becomes another user, with what it holds."""
+        def work(ready):
+            os.setresuid(number, number, number)
+            # The kernel forgets that with the user.
+            die_with_parent()
+            ready()
+            while True:
+                time.sleep(1000)
+        self.children[key] = child(work)
+
     def end_child(self, key):
         pid = self.children.pop(key)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
     def comm(self, name):
-        with open('/proc/self/comm', 'w') as f:
-            f.write(name)
+        with open('/proc/self/comm', 'wb') as f:
+            f.write(name.encode('latin-1'))
 
     def hostname(self, name):
         socket.sethostname(name)
@@ -109,7 +177,7 @@ class Actor:
         os.chdir(path)
 
     def thread(self, key, flags, name):
-        """A thread in a network of its own, with a listener there."""
+        """A thread in a network of its own, with a listener there, or with descriptors of its own, or both."""
         started, over, failed = threading.Event(), threading.Event(), []
         def work():
             try:
