@@ -140,13 +140,17 @@ fn the_four_capabilities_that_are_asked_for_are_enough_for_everything() {
     let with = |arguments: &[&str]| copies.as_nobody_with(&four, arguments);
     assert_eq!(with(&["cat", &c.target(), "/etc/private"]).text(), "private");
     assert_eq!(with(&["glob", &c.target(), "/etc/privat*"]).text(), "/etc/private\n");
-    let chart: Value = serde_json::from_slice(&with(&["scan", "--json"]).done()).unwrap();
-    let found = chart["containers"].as_array().unwrap().iter().find(|found| found["init"]["pid"] == c.pid());
-    assert_eq!(found.unwrap()["hostname"], "just-enough");
-    let netns = oracle::namespace(c.pid(), "net");
-    let listener = chart["listeners"].as_array().unwrap().iter().find(|l| l["netns"] == netns);
-    let listener = listener.unwrap_or_else(|| panic!("no listener: {}", chart["faults"]));
-    assert_eq!(listener["pid"], c.pid());
+    for source in ["auto", "syscalls"] {
+        let chart = with(&["scan", "--json", "--source", source]).done();
+        let chart: Value = serde_json::from_slice(&chart).unwrap();
+        let all = chart["containers"].as_array().unwrap();
+        let found = all.iter().find(|found| found["init"]["pid"] == c.pid());
+        assert_eq!(found.unwrap()["hostname"], "just-enough");
+        let netns = oracle::namespace(c.pid(), "net");
+        let listener = chart["listeners"].as_array().unwrap().iter().find(|l| l["netns"] == netns);
+        let listener = listener.unwrap_or_else(|| panic!("no listener: {}", chart["faults"]));
+        assert_eq!(listener["pid"], c.pid());
+    }
     assert_eq!(with(&["dial", &c.target(), "7700"]).text(), "hello");
     let doctor = with(&["doctor"]);
     assert_eq!(doctor.code, Some(0), "{}", String::from_utf8_lossy(&doctor.stdout));

@@ -12,6 +12,9 @@ use crate::command::{helper, run};
 use crate::inside::Inside;
 use crate::{oracle, servers};
 
+/// What is missing here is what system calls ask.
+const SCAN: &[&str] = &["scan", "--json", "--source", "syscalls"];
+
 #[test]
 fn without_what_every_supported_kernel_has_nothing_is_read_or_dialed_and_that_is_said() {
     require!(Need::Root, Need::Overlay, Need::Program("cc"));
@@ -58,7 +61,7 @@ fn a_kernel_that_cannot_enter_by_a_process_has_its_listeners_in_text() {
     let c = Inside::start(&servers::banner(World::new("no-pidfd"), "", &[("127.0.0.1", 7651)]));
     c.wait_log("listening");
     for (call, errno) in [(libc::SYS_pidfd_open, libc::ENOSYS), (libc::SYS_setns, libc::EINVAL)] {
-        let ran = rig.portolan(&[Rule::always(call, errno)], &["scan", "--json"]);
+        let ran = rig.portolan(&[Rule::always(call, errno)], SCAN);
         let chart: Value = serde_json::from_slice(&ran.done()).unwrap();
         let netns = oracle::namespace(c.pid(), "net");
         let own: Vec<&Value> =
@@ -76,7 +79,7 @@ fn a_namespace_that_is_bound_to_a_file_and_cannot_be_opened_is_a_fault() {
     // In mounts of its own, which go with the command.
     let script = "unshare --net=\"$0\" true && stat -c %i \"$0\" && exec \"$@\"";
     let scanned = |call: libc::c_long| {
-        let inner = rig.command(&[Rule::always(call, libc::ENOSYS)], &["scan", "--json"]);
+        let inner = rig.command(&[Rule::always(call, libc::ENOSYS)], SCAN);
         let mut unshare = Command::new("unshare");
         unshare.args(["-m", "sh", "-c", script, &place]).arg(inner.get_program()).args(inner.get_args());
         let text = run(&mut unshare, b"").text();

@@ -41,6 +41,9 @@ pub(crate) fn start(name: &str) -> Inside {
     c
 }
 
+/// What is missing here is what system calls ask.
+const SCAN: &[&str] = &["scan", "--json", "--source", "syscalls"];
+
 #[track_caller]
 pub(crate) fn chart(ran: Ran) -> Value {
     serde_json::from_slice(&ran.done()).unwrap()
@@ -84,7 +87,7 @@ fn without_the_request_for_both_families_two_dumps_tell_the_same() {
     require!(Need::Root, Need::Overlay, Need::Ipv6, Need::Program("cc"));
     let (c, rig) = (start("two-dumps"), Rig::new());
     let usual = charted(&chart(portolan(["scan", "--json"])), &c);
-    let (ran, missed) = rig.missing(&["both="], &["scan", "--json"]);
+    let (ran, missed) = rig.missing(&["both="], SCAN);
     assert_eq!(missed, ["both"]);
     assert_eq!(charted(&chart(ran), &c), usual);
 }
@@ -100,7 +103,7 @@ fn without_a_module_the_text_tells_of_what_it_would() {
         (&["udp="], &["udp"]),
         (&["unix="], &["unix"]),
     ] {
-        let (ran, told) = rig.missing(words, &["scan", "--json"]);
+        let (ran, told) = rig.missing(words, SCAN);
         // Other namespaces can have Unix sockets alone.
         assert!(missed.iter().all(|word| told.contains(&(*word).to_owned())), "{words:?}: {told:?}");
         let chart = chart(ran);
@@ -121,7 +124,7 @@ fn where_no_namespace_can_be_entered_the_text_tells_of_them() {
     usual.0["hostname"] = Value::Null;
     for errno in [libc::EPERM, libc::ENOSYS] {
         let rules = [Rule::always(libc::SYS_setns, errno)];
-        let chart = chart(rig.portolan(&rules, &["scan", "--json"]));
+        let chart = chart(rig.portolan(&rules, SCAN));
         assert_eq!(as_text(charted(&chart, &c)), usual, "errno {errno}");
         assert!(told_of(&chart, "enter"), "{}", chart["faults"]);
         let row = row(rig.portolan(&rules, &["doctor"]), "scan: entering network namespaces");
@@ -138,7 +141,7 @@ fn where_the_host_name_cannot_be_asked_the_listeners_can() {
     usual.0["hostname"] = Value::Null;
     let uts = u32::try_from(libc::CLONE_NEWUTS).unwrap();
     let rules = [Rule::when(libc::SYS_setns, &[(1, uts, uts)], libc::EPERM)];
-    assert_eq!(charted(&chart(rig.portolan(&rules, &["scan", "--json"])), &c), usual);
+    assert_eq!(charted(&chart(rig.portolan(&rules, SCAN)), &c), usual);
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn without_any_sock_diag_the_text_tells_of_all() {
     let protocol = (2, u32::MAX, u32::try_from(libc::NETLINK_SOCK_DIAG).unwrap());
     for errno in [libc::EPROTONOSUPPORT, libc::EPERM] {
         let rules = [Rule::when(libc::SYS_socket, &[netlink, protocol], errno)];
-        let chart = chart(rig.portolan(&rules, &["scan", "--json"]));
+        let chart = chart(rig.portolan(&rules, SCAN));
         assert!(told_of(&chart, "enter"), "{}", chart["faults"]);
         let mut found = as_text(charted(&chart, &c));
         // It may be asked on the way, and may not.
@@ -168,7 +171,7 @@ fn where_neither_the_dump_nor_the_text_can_be_had_a_fault_says_so() {
     let (c, rig) = (start("nothing-at-all"), Rig::new());
     let netns = oracle::namespace(c.pid(), "net");
     for words in [&["inet=", "net/tcp=13"][..], &["unix=", "net/unix=13"]] {
-        let chart = chart(rig.missing(words, &["scan", "--json"]).0);
+        let chart = chart(rig.missing(words, SCAN).0);
         let container =
             chart["containers"].as_array().unwrap().iter().find(|one| one["init"]["pid"] == c.pid());
         assert_eq!(container.unwrap()["hostname"], "nothing-at-all", "it is charted all the same");
@@ -191,7 +194,7 @@ fn without_counts_of_sockets_everything_is_dumped() {
         &[format!("net/sockstat={none}"), format!("net/sockstat6={none}")],
     ] {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (ran, missed) = rig.missing(&words, &["scan", "--json"]);
+        let (ran, missed) = rig.missing(&words, SCAN);
         assert_eq!(missed[0], "net/sockstat");
         assert_eq!(charted(&chart(ran), &c), usual, "{words:?}");
     }
@@ -207,7 +210,7 @@ fn without_the_size_of_the_list_of_descriptors_owners_are_found() {
     c.wait_log("listening");
     let rig = Rig::new();
     let usual = charted(&chart(portolan(["scan", "--json"])), &c);
-    let (ran, missed) = rig.missing(&["size="], &["scan", "--json"]);
+    let (ran, missed) = rig.missing(&["size="], SCAN);
     assert_eq!(missed, ["size"]);
     assert_eq!(charted(&chart(ran), &c), usual);
 }
@@ -218,7 +221,7 @@ fn without_cgroups_containers_are_found_by_their_namespaces() {
     let (c, rig) = (start("no-cgroups"), Rig::new());
     let usual = charted(&chart(portolan(["scan", "--json"])), &c);
     for (word, fault) in [("cgroup=2", false), ("cgroup=13", true)] {
-        let (ran, missed) = rig.missing(&[word], &["scan", "--json"]);
+        let (ran, missed) = rig.missing(&[word], SCAN);
         assert_eq!(missed, ["cgroup"]);
         let chart = chart(ran);
         assert_eq!(charted(&chart, &c), usual, "{word}");
@@ -269,7 +272,7 @@ fn found_in(chart: &Value, netns: u64) -> bool {
 fn without_the_dump_of_multipath_tcp_all_others_are_charted() {
     require!(Need::Root, Need::Overlay, Need::Program("cc"));
     let ((c, held), rig) = (hold("no-mptcp-diag"), Rig::new());
-    let (ran, missed) = rig.missing(&["mptcp="], &["scan", "--json", "--thorough"]);
+    let (ran, missed) = rig.missing(&["mptcp="], &[SCAN, &["--thorough"]].concat());
     assert_eq!(missed, ["mptcp"]);
     let chart = chart(ran);
     assert!(found_in(&chart, held), "{}", chart["faults"]);
@@ -286,7 +289,7 @@ fn where_no_socket_can_be_borrowed_a_thorough_scan_says_so() {
     let rig = Rig::new();
     for errno in [libc::ENOSYS, libc::EPERM] {
         let rules = [Rule::always(libc::SYS_pidfd_getfd, errno)];
-        let chart = chart(rig.portolan(&rules, &["scan", "--json", "--thorough"]));
+        let chart = chart(rig.portolan(&rules, &[SCAN, &["--thorough"]].concat()));
         assert!(!found(&chart), "or this test makes nothing fail");
         let faults = chart["faults"].as_array().unwrap();
         let told =
@@ -296,8 +299,7 @@ fn where_no_socket_can_be_borrowed_a_thorough_scan_says_so() {
         assert!(row.contains("missing") && row.contains("socket"), "{row}");
     }
     // Who did not ask for it is not told.
-    let quiet =
-        chart(rig.portolan(&[Rule::always(libc::SYS_pidfd_getfd, libc::ENOSYS)], &["scan", "--json"]));
+    let quiet = chart(rig.portolan(&[Rule::always(libc::SYS_pidfd_getfd, libc::ENOSYS)], SCAN));
     assert!(
         quiet["faults"]
             .as_array()

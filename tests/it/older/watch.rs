@@ -77,11 +77,14 @@ fn without_process_events_a_watch_scans_again_and_again_and_says_so() {
         let protocol = (2, u32::MAX, u32::try_from(libc::NETLINK_CONNECTOR).unwrap());
         [Rule::when(libc::SYS_socket, &[netlink, protocol], errno)]
     };
-    for (errno, name) in [(libc::EPROTONOSUPPORT, "no-connector"), (libc::EPERM, "connector-refused")] {
+    for (errno, name, source) in
+        [(libc::EPROTONOSUPPORT, "no-connector", "syscalls"), (libc::EPERM, "connector-refused", "auto")]
+    {
         let rules = connector(errno);
         let row = row(rig.portolan(&rules, &["doctor"]), "watch: process events");
         assert!(row.contains("partly") && row.contains("again and again"), "{row}");
-        let watching = Watching::start(rig.command(&rules, &["watch", "--json", "--interval-ms", "1000"]));
+        let arguments = ["watch", "--json", "--interval-ms", "1000", "--source", source];
+        let watching = Watching::start(rig.command(&rules, &arguments));
         let note = watching.notes.recv_timeout(SOON).unwrap();
         assert!(note.contains("portolan doctor") && note.contains("again and again"), "{note}");
         watching.until(|_| true);

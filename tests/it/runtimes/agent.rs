@@ -2,7 +2,9 @@
 //! with.
 
 use std::path::Path;
+use std::time::Instant;
 
+use portolan::SourceChoice;
 use portolan_world::need::Need;
 use portolan_world::require;
 use serde_json::{Value, json};
@@ -10,11 +12,12 @@ use serde_json::{Value, json};
 use super::chart::Chart;
 use super::docker::isolated;
 use super::engine::Engine;
-use super::rootfs::{CONFIG, PAGE};
+use super::rootfs::{self, CONFIG, PAGE};
 use super::told::Told;
 use super::view::View;
 use crate::command::{binary, helper, run};
-use crate::oracle;
+use crate::inside::SOON;
+use crate::{oracle, scan};
 
 /// What the documentation says that it takes (`CAP_SYS_CHROOT` is among those that Docker gives anyway).
 const RIGHTS: [&str; 3] = ["--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--cap-add=DAC_READ_SEARCH"];
@@ -22,6 +25,13 @@ const RIGHTS: [&str; 3] = ["--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--cap
 /// Starts a container with the command in it, and with the host's pids; gives the view from there.
 #[track_caller]
 fn agent(engine: &Engine, what: &str, options: &[&str]) -> View {
+    let options = [&["--pid", "host"], options].concat();
+    beside(engine, what, &options, &["/bin/sleep", "600"])
+}
+
+/// Starts a container that runs something, with the command in it; gives the view from there.
+#[track_caller]
+fn beside<S: AsRef<str>>(engine: &Engine, what: &str, options: &[&str], runs: &[S]) -> View {
     let name = super::name(what);
     let mount = |from: &Path, to: &str| format!("{}:{to}:ro", from.to_str().unwrap());
     let mut mounts = vec![mount(&binary(), "/portolan"), mount(&helper(), "/portolan-helper")];
@@ -29,10 +39,10 @@ fn agent(engine: &Engine, what: &str, options: &[&str]) -> View {
     mounts.extend(
         ["/lib", "/lib64"].into_iter().filter(|at| Path::new(at).exists()).map(|at| mount(Path::new(at), at)),
     );
-    let mut all = vec!["--name", &name, "--network", "none", "--pid", "host"];
+    let mut all = vec!["--name", &name, "--network", "none"];
     all.extend(mounts.iter().flat_map(|mount| ["--volume", mount]));
     all.extend(options);
-    engine.run(&all, &["/bin/sleep", "600"]);
+    engine.run(&all, runs);
     let mut exec = engine.docker();
     exec.args(["exec", "--interactive", &name, "/portolan"]);
     let socket = exec
@@ -71,6 +81,7 @@ fn an_agent_in_a_container_sees_what_its_rights_allow() {
     target.wait_listening();
     sees_all(&target, &agent(&engine, "agent", &with_rights(&["--cgroupns", "host"])));
     sees_less(&target, &agent(&engine, "small-agent", &["--cgroupns", "host"]));
+    sees_itself(&engine);
 }
 
 #[test]
@@ -88,15 +99,47 @@ fn an_agent_with_control_groups_of_its_own_sees_others_beside_it() {
 #[track_caller]
 fn sees_all(target: &Told, view: &View) {
     let target = target.seen_by(view);
-    let chart = Chart::seen_by(view);
-    check_container(&chart, &target);
-    let listener = target.listener(&chart);
-    let known = (&listener["container"], &listener["pid"], &listener["reach"]);
-    assert_eq!(known, (&json!(target.id), &json!(target.pid), &json!("loopback")));
-    assert_eq!(chart.addresses(oracle::namespace(target.pid, "net")), oracle::listeners(target.pid));
+    // With the host's pids and CAP_SYS_ADMIN the kernel can be asked either way.
+    let bpf = scan::ways().contains(&SourceChoice::Bpf);
+    let best = if bpf { "bpf" } else { "syscalls" };
+    for (asked, source) in [("auto", best), ("syscalls", "syscalls"), (best, best)] {
+        let chart = Chart::by(view, asked);
+        assert_eq!(chart.source(), source, "{chart:#?}");
+        check_container(&chart, &target);
+        let listener = target.listener(&chart);
+        let known = (&listener["container"], &listener["pid"], &listener["reach"]);
+        assert_eq!(known, (&json!(target.id), &json!(target.pid), &json!("loopback")));
+        assert_eq!(chart.addresses(oracle::namespace(target.pid, "net")), oracle::listeners(target.pid));
+    }
     for name in [&target.id, &format!("pid:{}", target.pid)] {
         assert_eq!(target.cat(name, "/etc/app/app.conf"), CONFIG, "{name}");
         assert!(target.get(name, &[]).ends_with(PAGE), "{name}");
+    }
+}
+
+/// With rights, but with pids of its own, it sees what is in its own container and nothing else, each way.
+#[track_caller]
+fn sees_itself(engine: &Engine) {
+    let port = rootfs::port();
+    let view =
+        beside(engine, "own-pids", &with_rights(&["--cgroupns", "host"]), &rootfs::httpd("/srv/www", port));
+    let pid = engine.pid(&super::name("own-pids"));
+    let netns = oracle::namespace(pid, "net");
+    let start = Instant::now();
+    while oracle::listeners(pid).is_empty() {
+        assert!(start.elapsed() < SOON, "nothing listens");
+    }
+    let bpf = scan::ways().contains(&SourceChoice::Bpf).then_some("bpf");
+    for source in ["auto", "syscalls"].into_iter().chain(bpf) {
+        let chart = Chart::by(&view, source);
+        let listeners = chart.listeners();
+        assert_eq!(listeners.len(), 1, "{chart:#?}");
+        let found = (&listeners[0]["port"], &listeners[0]["pid"], &listeners[0]["netns"]);
+        assert_eq!(found, (&json!(port), &json!(1), &json!(netns)), "{source}");
+        // It is a container to itself, by its cgroup.
+        assert_eq!(chart.containers().len(), 1, "{source}: {chart:#?}");
+        assert_eq!(chart.containers()[0]["init"]["pid"], 1, "{source}");
+        assert_eq!(chart.faults(), [] as [Value; 0], "{source}");
     }
 }
 
@@ -104,6 +147,12 @@ fn sees_all(target: &Told, view: &View) {
 #[track_caller]
 fn sees_less(target: &Told, view: &View) {
     let chart = Chart::seen_by(view);
+    assert_eq!(chart.source(), "syscalls");
+    // That BPF is refused is no fault of a scan that may choose.
+    let without = Chart::by(view, "syscalls");
+    assert_eq!(chart.operations_of_faults(), without.operations_of_faults());
+    let refused = view.portolan(["scan", "--source", "bpf"]);
+    assert!(refused.failed(3).contains("CAP_BPF"), "{refused:?}");
     check_container(&chart, target);
     // The text of /proc tells what listens to whoever may not enter.
     let netns = oracle::namespace(target.pid, "net");

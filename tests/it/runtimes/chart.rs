@@ -24,11 +24,22 @@ impl Chart {
     /// Charts what can be seen from somewhere.
     #[track_caller]
     pub(super) fn seen_by(view: &View) -> Self {
-        let ran = view.portolan(["scan", "--json"]);
+        Self::by(view, "auto")
+    }
+
+    /// The same, by this source.
+    #[track_caller]
+    pub(super) fn by(view: &View, source: &str) -> Self {
+        let ran = view.portolan(["scan", "--json", "--source", source]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let json: Value = serde_json::from_slice(&ran.stdout).unwrap();
         assert_eq!(json["schema"], "portolan.inventory/1");
         Self { json, view: view.clone() }
+    }
+
+    /// How the kernel was asked.
+    pub(super) fn source(&self) -> &str {
+        self.json["source"].as_str().unwrap()
     }
 
     pub(super) fn containers(&self) -> &[Value] {
@@ -37,6 +48,11 @@ impl Chart {
 
     pub(super) fn listeners(&self) -> &[Value] {
         self.json["listeners"].as_array().unwrap()
+    }
+
+    /// What could not be done, each once.
+    pub(super) fn operations_of_faults(&self) -> BTreeSet<&str> {
+        self.faults().iter().map(|fault| fault["operation"].as_str().unwrap()).collect()
     }
 
     pub(super) fn faults(&self) -> &[Value] {

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
-use portolan::{Container, Listener, Stopper, Update, Watch, WatchOptions};
+use portolan::{Container, Listener, ScanOptions, SourceChoice, Stopper, Update, Watch, WatchOptions};
 
 use crate::inside::Inside;
 
@@ -45,7 +45,14 @@ struct Watching {
 impl Watching {
     /// Returns when the first update was told.
     fn start(options: WatchOptions) -> Self {
-        let mut watch = portolan::Host::new().scanner().watch(options);
+        Self::by(SourceChoice::Auto, options)
+    }
+
+    /// The same, with the kernel asked this way.
+    fn by(source: SourceChoice, options: WatchOptions) -> Self {
+        let mut how = ScanOptions::default();
+        how.source = source;
+        let mut watch = portolan::Host::new().with_scan_options(how).scanner().watch(options);
         let (stopper, is_told) = (watch.stopper(), watch.is_told());
         let (sender, updates) = mpsc::channel();
         let thread = std::thread::spawn(move || {
