@@ -182,6 +182,11 @@ impl Pass {
         Ok(Single::Other)
     }
 
+    /// Forgets what was said of a process that there is nothing to chart of.
+    pub(crate) fn leave(&mut self, pid: i32) {
+        self.latest.remove(&pid);
+    }
+
     /// Asks for the listeners of one process alone; adds the numbers of those that came and went.
     pub(crate) fn listeners_of(&mut self, pid: i32, sockets: &mut HashSet<u32>) -> Result<()> {
         self.iterators.listeners_of(pid, &mut self.spare)?;

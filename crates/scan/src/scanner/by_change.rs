@@ -210,7 +210,8 @@ impl Snapshot {
         for holder in pass.holders().filter(is_concerned).filter(|holder| !holder.is_nameless) {
             let place = self.processes.place_of(holder.pid).ok();
             let seen = place.and_then(|place| self.processes.seen.get(place));
-            let Some(seen) = seen.filter(|seen| seen.id().start_time == pass.start_time(holder)) else {
+            let is_of = |seen: &&Seen| seen.id().start_time == pass.start_time(holder) && pass.is_of(holder);
+            let Some(seen) = seen.filter(is_of) else {
                 continue;
             };
             let rank = (!self.is_home(seen, holder.netns, pass), seen.age());

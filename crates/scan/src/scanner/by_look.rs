@@ -98,7 +98,11 @@ impl Snapshot {
             pass.listeners_of(*pid, &mut sockets)?;
         }
         for pid in other {
-            self.rename(pid, pass, &mut looked);
+            if self.knows(pid) {
+                self.rename(pid, pass, &mut looked);
+            } else {
+                pass.leave(pid);
+            }
         }
         let missed = looked.missed;
         if !looked.changed && sockets.is_empty() {
