@@ -6,7 +6,13 @@ use std::time::{Duration, Instant};
 use portolan_linux::NamespaceId;
 
 /// Between two looks: so often a namespace is asked while something may begin to listen there.
-pub(super) const PERIOD: Duration = Duration::from_millis(50);
+const PERIOD: Duration = Duration::from_millis(50);
+/// The same where single processes are asked for, which is so cheap that being woken counts.
+const PERIOD_ALONE: Duration = Duration::from_millis(80);
+/// There, after a process has been looked at for so long, it is looked at in every fourth round only; at its listeners, in
+/// every one.
+const FIRST: Duration = Duration::from_millis(300);
+const ROUNDS: u32 = 4;
 /// How long is waited after a process started where nothing happened before, for more of its kind.
 const SETTLE: Duration = Duration::from_millis(5);
 /// A process that lives may begin to listen for so long after it started.
@@ -38,6 +44,9 @@ pub(super) struct Attention {
     last: Option<Instant>,
     /// What looking took lately and is not made up for.
     debt: Duration,
+    /// Whether single processes are asked for, and not namespaces.
+    alone: bool,
+    round: u32,
 }
 
 impl Attention {
@@ -71,7 +80,17 @@ impl Attention {
     /// Not before then, for the last look has to be paid for.
     fn earliest(&self) -> Option<Instant> {
         let due = self.debt.saturating_sub(CREDIT).saturating_mul(SHARE);
-        self.last.map(|last| later(last, due.clamp(PERIOD, LONGEST)))
+        self.last.map(|last| later(last, due.clamp(self.period(), LONGEST)))
+    }
+
+    /// Between two looks.
+    pub(super) fn period(&self) -> Duration {
+        if self.alone { PERIOD_ALONE } else { PERIOD }
+    }
+
+    /// From now on, single processes are asked for; or namespaces.
+    pub(super) fn ask_alone(&mut self, alone: bool) {
+        self.alone = alone;
     }
 
     /// When to look again; `None` when there is nothing to look at.
@@ -85,7 +104,11 @@ impl Attention {
 
     /// The processes to look at now.
     pub(super) fn processes(&self, now: Instant) -> Vec<i32> {
-        let young = self.young.iter().filter(|(_, since)| later(**since, YOUNG) > now);
+        let all = !self.alone || self.round.is_multiple_of(ROUNDS);
+        let young = self
+            .young
+            .iter()
+            .filter(|(_, since)| later(**since, YOUNG) > now && (all || later(**since, FIRST) > now));
         self.fresh.iter().chain(&self.ended).chain(young.map(|(pid, _)| pid)).copied().collect()
     }
 
@@ -121,6 +144,7 @@ impl Attention {
         self.debt =
             self.debt.saturating_sub(passed.checked_div(SHARE).unwrap_or_default()).saturating_add(cost);
         self.last = Some(now);
+        self.round = self.round.wrapping_add(1);
         self.next = if self.young.is_empty() { None } else { self.earliest() };
     }
 

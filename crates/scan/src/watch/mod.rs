@@ -7,7 +7,7 @@
 //! its namespaces or is moved to another cgroup, or a listener that is closed by one that lives on.
 //!
 //! Where BPF iterators work, single processes are asked for instead of namespaces, and all listeners of the host are looked
-//! at every second: a late service is told within that.
+//! at every two seconds: a late service is told within that.
 //!
 //! Looking is paid for: where very much happens all the time, it is looked less often, and events are read in
 //! batches.
@@ -90,8 +90,8 @@ const FIRST_PAUSE: u32 = 8;
 const SHARE: u32 = 10;
 /// Where all listeners can be had in one pass, they are looked at so often; but it takes no more than one part in so many
 /// of the time.
-const GLANCE: Duration = Duration::from_secs(1);
-const GLANCE_SHARE: u32 = 300;
+const GLANCE: Duration = Duration::from_secs(2);
+const GLANCE_SHARE: u32 = 500;
 /// Events are read in batches of some thousand; after so many of them it is looked what else is to be done.
 const BATCHES: usize = 4;
 /// Should there be no descriptor to be woken by.
@@ -170,7 +170,7 @@ impl Watch {
             if next.is_some() {
                 // What comes meanwhile can wait, too: where much happens, nobody is woken by each event.
                 events = None;
-                until = until.min(now.checked_add(attention::PERIOD).unwrap_or(now));
+                until = until.min(now.checked_add(self.attention.period()).unwrap_or(now));
             }
             let stop = self.stop.as_fd();
             if stop.is_none() {
@@ -281,6 +281,7 @@ impl Watch {
     /// Looks where something happened.
     fn look_there(&mut self, begun: Instant) -> News {
         let snapshot = &mut self.scanner.snapshot;
+        self.attention.ask_alone(snapshot.is_by_pass());
         if !snapshot.is_by_pass() {
             return self.look_by_calls(begun).map_or(News::Nothing, |chart| News::Whole(Box::new(chart)));
         }
