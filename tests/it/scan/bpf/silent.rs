@@ -17,7 +17,7 @@ use crate::scratch::Scratch;
 use super::by_bpf;
 use super::types::PLACE;
 
-/// More than the kernel passes over in one read(2) before it gives up (`MAX_ITER_OBJECTS` in kernel/bpf/bpf_iter.c).
+/// More than the kernel passes over in one read(2) before it gives up (`MAX_ITER_OBJECTS` in `kernel/bpf/bpf_iter.c`).
 const MANY: u64 = 1_200_000;
 
 /// Many processes, each with as many descriptors of one file as it may have. The last has a listener at its first
