@@ -1,5 +1,7 @@
 //! A host that changes at random: whatever was kept from scan to scan, each gives what a new scanner would.
 
+use std::time::{Duration, Instant};
+
 use portolan::SourceChoice;
 use portolan_scan::{ScanOptions, Scanner, scan};
 use portolan_world::need::Need;
@@ -9,7 +11,7 @@ use super::part::{Ours, Part, difference};
 use super::scene::Scene;
 
 /// Others change the host too, and what was ended ends in its own time: then the step is looked at again.
-pub(super) const TRIES: u32 = 40;
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Scans after each change, and compares with a new scanner.
 #[track_caller]
@@ -24,7 +26,7 @@ fn as_fresh(seed: u64, source: SourceChoice, thorough: bool, steps: usize) {
         for _ in 0..=scene.random.below(3) {
             while !scene.step() {}
         }
-        let mut tries = 0;
+        let start = Instant::now();
         let (rescan, fresh) = loop {
             let ours = Ours::of(&scene);
             let before = ours.part(&scan(&options).unwrap());
@@ -34,8 +36,9 @@ fn as_fresh(seed: u64, source: SourceChoice, thorough: bool, steps: usize) {
             if !borrowed && before == after && ours == Ours::of(&scene) {
                 break (rescan, after);
             }
-            tries += 1;
-            assert!(tries < TRIES, "it never rests: {}", difference(("before", &before), ("after", &after)));
+            let never = difference(("before", &before), ("after", &after));
+            assert!(start.elapsed() < PATIENCE, "it never rests: borrowed {borrowed}, {never}");
+            std::thread::sleep(Duration::from_millis(10));
         };
         assert!(
             rescan == fresh,

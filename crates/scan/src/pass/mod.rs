@@ -182,6 +182,18 @@ impl Pass {
         Ok(Single::Other)
     }
 
+    /// Whether the process that was asked for alone has its number still; otherwise what is known is forgotten.
+    pub(crate) fn is_still(&mut self, pid: i32) -> bool {
+        let start = |rows: &[u8]| bpf::tasks(rows).next().map(|row| row.start_boottime());
+        let before = self.row(pid).map(|row| row.start_boottime());
+        let asked = self.iterators.tasks_of(pid, &mut self.spare);
+        let is_still = asked.is_ok() && before.is_some() && before == start(&self.spare);
+        if !is_still {
+            self.latest.remove(&pid);
+        }
+        is_still
+    }
+
     /// Forgets what was said of a process that there is nothing to chart of.
     pub(crate) fn leave(&mut self, pid: i32) {
         self.latest.remove(&pid);
@@ -238,9 +250,8 @@ impl Pass {
     /// Whether a row of a listener is of the process that is known under its number, and not of one that had the number
     /// before or after it within the same clock tick of `/proc`.
     pub(crate) fn is_of(&self, holder: &Holder) -> bool {
-        // Of one that was looked at in `/proc` no more is known than the tick.
-        self.touched.contains(&holder.pid)
-            || self.row(holder.pid).is_none_or(|row| row.start_boottime() == holder.start_boottime)
+        // Of one that no row tells of, no more is known than the tick.
+        self.row(holder.pid).is_none_or(|row| row.start_boottime() == holder.start_boottime)
     }
 
     /// The host name that a process sees, if it is not the one that this process sees. One whose first thread has

@@ -88,16 +88,16 @@ fn leaders(rows: &[u8]) -> Vec<(i32, usize)> {
 /// What was read of these by number alone is theirs if they still have it.
 fn prove(
     pass: &mut Pass,
-    unproven: &HashSet<ProcessId>,
+    unproven: &HashMap<i32, u64>,
     seen: &mut Vec<Seen>,
 ) -> Result<(), portolan_linux::Error> {
     pass.iterators.tasks(&mut pass.spare, Pass::deadline())?;
-    let id = |row: Task<'_>| ProcessId {
-        pid: row.pid(),
-        start_time: pass.iterators.start_time(row.start_boottime()),
-    };
-    let there: HashSet<ProcessId> = bpf::tasks(&pass.spare).map(id).collect();
-    seen.retain(|seen| !unproven.contains(&seen.id()) || there.contains(&seen.id()));
+    let there: HashSet<(i32, u64)> =
+        bpf::tasks(&pass.spare).map(|row| (row.pid(), row.start_boottime())).collect();
+    seen.retain(|seen| {
+        let pid = seen.id().pid;
+        unproven.get(&pid).is_none_or(|start| there.contains(&(pid, *start)))
+    });
     Ok(())
 }
 
@@ -162,7 +162,7 @@ struct Round<'a> {
     /// Threads that are elsewhere than the first, by process.
     threads: HashMap<i32, Vec<Task<'a>>>,
     /// What was read of these is believed only when they are still there afterwards.
-    unproven: HashSet<ProcessId>,
+    unproven: HashMap<i32, u64>,
     /// Something of these could not be read: it is tried again.
     failed: HashSet<i32>,
     unseen: Vec<i32>,
@@ -182,7 +182,7 @@ impl<'a> Round<'a> {
             before,
             judged,
             threads,
-            unproven: HashSet::new(),
+            unproven: HashMap::new(),
             failed: HashSet::new(),
             unseen: Vec::new(),
         }
@@ -216,7 +216,10 @@ impl<'a> Round<'a> {
     fn one(&mut self, row: Task<'a>, was: Option<Seen>, faults: &mut Faults) -> Result<Option<Seen>, Failed> {
         let id =
             ProcessId { pid: row.pid(), start_time: self.pass.iterators.start_time(row.start_boottime()) };
-        let was = was.filter(|was| was.id() == id);
+        // Within one tick, a number can have been used twice.
+        let is_other =
+            self.before.get(&row.pid()).is_some_and(|before| before.start_boottime() != row.start_boottime());
+        let was = was.filter(|was| was.id() == id && !is_other);
         // Its first thread has ended, and others go on without it.
         let (speaker, thread) = if row.has_ended() {
             let threads = self.threads.get(&row.pid());
@@ -248,7 +251,7 @@ impl<'a> Round<'a> {
                     None => Process::presumed(id.pid, stat.clone()),
                 };
                 let process = process.map_err(|e| ("open", e))?;
-                self.unproven.insert(id);
+                self.unproven.insert(id.pid, row.start_boottime());
                 let pid = match pid {
                     Some(pid) => pid,
                     None => process.namespace(NamespaceKind::Pid).map_err(|e| ("read the namespaces", e))?,

@@ -76,7 +76,9 @@ impl Snapshot {
             Ok(Single::Same) => None,
             Ok(Single::Other) => {
                 other.push(pid);
-                Some(judged.look(pid, &mut Faults::default()))
+                let found = judged.look(pid, &mut Faults::default());
+                // What was read by number is its own if it has the number still.
+                pass.is_still(pid).then_some(found)
             }
             Ok(Single::Gone) => {
                 gone.push(pid);
@@ -105,7 +107,12 @@ impl Snapshot {
             }
         }
         let missed = looked.missed;
+        let pending = std::mem::take(&mut self.pending);
+        looked.ties.extend(pending.ties);
+        looked.places.extend(pending.places);
+        looked.processes.extend(pending.processes);
         if !looked.changed && sockets.is_empty() {
+            self.pending = looked;
             return Ok(ByLook { missed, news: News::Nothing });
         }
         self.forget_last();

@@ -68,12 +68,14 @@ impl Snapshot {
         if self.options.source == SourceChoice::SystemCalls {
             return Err(None);
         }
+        // Who wants nothing else is not spared.
+        let may_rest = self.options.source == SourceChoice::Auto;
         let ours = &mut self.iterators;
         if let Some(why) = &ours.refused {
             return Err(Some(why.clone()));
         }
         match ours.pass.take() {
-            Some(pass) if pass.is_resting() => {
+            Some(pass) if may_rest && pass.is_resting() => {
                 ours.pass = Some(pass);
                 Err(Some(Unavailable::GivenUp("it took too long a short time ago".to_owned())))
             }
@@ -223,7 +225,12 @@ impl Snapshot {
     pub(super) fn meet(&mut self, strangers: &HashSet<i32>, pass: &mut Pass, faults: &mut Faults) -> bool {
         let mut met = false;
         for pid in strangers {
-            if let Ok(Some(seen)) = self.judged.look(*pid, faults) {
+            let is_known = pass.has_single() && pass.look(*pid).is_ok();
+            let found = self.judged.look(*pid, faults);
+            if is_known && !pass.is_still(*pid) {
+                continue;
+            }
+            if let Ok(Some(seen)) = found {
                 pass.touch(*pid);
                 match self.processes.place_of(*pid) {
                     Ok(at) => self.processes.seen.splice(at..=at, [seen]).for_each(drop),

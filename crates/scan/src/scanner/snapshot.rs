@@ -38,6 +38,8 @@ pub(crate) struct Snapshot {
     pub(super) iterators: ByPass,
     /// The containers as they were grouped of these very processes, for whoever asks next.
     pub(super) grouped: Option<Grouped>,
+    /// What was looked at since the last chart, and made no difference by itself.
+    pub(super) pending: Looked,
     /// Processes that something happened to since the last chart.
     pub(super) restless: HashSet<ProcessId>,
     /// How the kernel was asked last.
@@ -98,6 +100,7 @@ impl Snapshot {
             owned: None,
             iterators: ByPass::default(),
             grouped: None,
+            pending: Looked::default(),
             restless: HashSet::new(),
             source: Source::SystemCalls { without_bpf: None },
             faults: Vec::new(),
@@ -282,6 +285,7 @@ impl Snapshot {
             hostnames: &self.hostnames,
         };
         let restless = std::mem::take(&mut self.restless);
+        self.pending = Looked::default();
         let anew = |init| matches!(asked, Which::All) || restless.contains(&init);
         identity::describe(&mut containers, &scene, &mut self.identities, anew, faults);
         let known = Known {

@@ -50,6 +50,7 @@ fn memory() -> usize {
 }
 
 #[test]
+#[ignore = "it floods every pass over the host: tests/run.sh runs it alone"]
 fn a_thousand_loads_leave_no_descriptor_no_program_and_no_memory() {
     require!(Need::Root, Need::Program("python3"), Need::File(PLACE));
     if std::env::var_os(ALONE).is_none() {
@@ -57,7 +58,7 @@ fn a_thousand_loads_leave_no_descriptor_no_program_and_no_memory() {
         let here = std::any::type_name_of_val(&a_thousand_loads_leave_no_descriptor_no_program_and_no_memory);
         let name = here.split_once("::").unwrap().1;
         let mut alone = Command::new(std::env::current_exe().unwrap());
-        alone.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(ALONE, "1");
+        alone.args(["--exact", name, "--nocapture", "--ignored", "--test-threads=1"]).env(ALONE, "1");
         let output = alone.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         print!("{said}");

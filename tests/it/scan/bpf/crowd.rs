@@ -30,6 +30,7 @@ print('listening', flush=True)
 time.sleep(1000)";
 
 #[test]
+#[ignore = "it floods every pass over the host: tests/run.sh runs it alone"]
 fn listeners_by_the_million_cost_no_memory_without_end_and_no_other_its_answer() {
     require!(Need::Root, Need::Overlay, Need::Program("python3"), Need::File(PLACE));
     let crowd = Inside::start(&servers::python(World::new("crowd"), CROWD));

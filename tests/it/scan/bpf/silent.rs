@@ -66,6 +66,7 @@ sys.stdin.read()";
 }
 
 #[test]
+#[ignore = "it floods every pass over the host: tests/run.sh runs it alone"]
 fn a_million_files_that_are_no_sockets_hide_no_listener() {
     require!(Need::Root, Need::Program("python3"), Need::Program("cc"), Need::File(PLACE));
     let (before, first) = after();
@@ -91,6 +92,7 @@ fn a_million_files_that_are_no_sockets_hide_no_listener() {
 }
 
 #[test]
+#[ignore = "it floods every pass over the host: tests/run.sh runs it alone"]
 fn no_read_of_an_iterator_takes_long_however_many_files_are_silent() {
     require!(Need::Root, Need::Program("python3"), Need::Program("cc"), Need::File(PLACE));
     let (_crowd, _) = silent(MANY);
@@ -106,6 +108,7 @@ fn no_read_of_an_iterator_takes_long_however_many_files_are_silent() {
 }
 
 #[test]
+#[ignore = "it floods every pass over the host: tests/run.sh runs it alone"]
 fn closing_a_file_while_it_is_looked_at_is_put_off_for_a_moment_only() {
     require!(Need::Root, Need::Program("python3"), Need::Program("cc"), Need::File(PLACE));
     let scratch = Scratch::new();

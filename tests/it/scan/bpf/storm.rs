@@ -36,6 +36,7 @@ fn free_number() -> i32 {
 }
 
 #[test]
+#[ignore = "it floods every pass over the host: tests/run.sh runs it alone"]
 fn a_number_that_is_used_again_takes_over_nothing_of_who_had_it() {
     require!(Need::Root, Need::Overlay, Need::Program("cc"), Need::Program("sh"), Need::File(PLACE));
     let scratch = Scratch::new();

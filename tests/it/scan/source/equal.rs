@@ -1,12 +1,14 @@
 //! A host that changes at random, looked at both ways after each step.
 
+use std::time::{Duration, Instant};
+
 use portolan::SourceChoice;
 use portolan_scan::{ScanOptions, Scanner, scan};
 use portolan_world::need::Need;
 use portolan_world::require;
 
 use super::super::part::{Ours, Part, difference};
-use super::super::random::TRIES;
+use super::super::random::PATIENCE;
 use super::super::scene::Scene;
 use super::explained::Compared;
 use super::holders::Holders;
@@ -25,7 +27,8 @@ impl Moment {
     fn of(scene: &Scene, kept: &mut Scanner, by: impl Fn(SourceChoice) -> ScanOptions) -> Self {
         let (bpf, calls) = (by(SourceChoice::Bpf), by(SourceChoice::SystemCalls));
         let mut last = String::new();
-        for _ in 0..TRIES {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
             let ours = Ours::of(scene);
             let before = ours.part(&scan(&calls).unwrap());
             let rescan = ours.part(&kept.scan().unwrap());
@@ -37,6 +40,7 @@ impl Moment {
                 return Self { rescan, bpf: fresh, calls: after, holders };
             }
             last = difference(("before", &before), ("after", &after));
+            std::thread::sleep(Duration::from_millis(10));
         }
         panic!("it never rests: {last}");
     }
