@@ -215,6 +215,10 @@ fn with_few_descriptors_nothing_is_lost_without_a_word() {
     for (limit, source) in limits.flat_map(|limit| [(limit, "auto"), (limit, "syscalls")]) {
         let mut command = Command::new("prlimit");
         command.arg(format!("--nofile={limit}")).arg(binary()).args(["scan", "--json", "--source", source]);
+        if limit < 32 {
+            // How many descriptors a survey takes depends on what other tests have running.
+            command.arg("--no-services");
+        }
         let ran = run(&mut command, b"");
         if limit >= 16 {
             assert_eq!(ran.code, Some(0), "{limit}: {ran:?}");

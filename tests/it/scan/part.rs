@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portolan::{Container, Inventory, Listener, Local, Member};
 use portolan_linux::NamespaceId;
@@ -72,6 +73,13 @@ impl Ours {
 }
 
 /// What is in a directory; nothing when it is gone.
+/// Thorough scans borrow the sockets of everybody for a moment, those of other tests' scenes too: who compares scans takes
+/// turns.
+pub(super) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn entries(directory: impl AsRef<Path>) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }

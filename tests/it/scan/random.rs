@@ -7,7 +7,7 @@ use portolan_scan::{ScanOptions, Scanner, scan};
 use portolan_world::need::Need;
 use portolan_world::require;
 
-use super::part::{Ours, Part, difference};
+use super::part::{Ours, Part, difference, turn};
 use super::scene::Scene;
 
 /// Others change the host too, and what was ended ends in its own time: then the step is looked at again.
@@ -28,6 +28,7 @@ fn as_fresh(seed: u64, source: SourceChoice, thorough: bool, steps: usize) {
         }
         let start = Instant::now();
         let (rescan, fresh) = loop {
+            let turn = turn();
             let ours = Ours::of(&scene);
             let before = ours.part(&scan(&options).unwrap());
             let rescan = ours.part(&scanner.scan().unwrap());
@@ -38,6 +39,7 @@ fn as_fresh(seed: u64, source: SourceChoice, thorough: bool, steps: usize) {
             }
             let never = difference(("before", &before), ("after", &after));
             assert!(start.elapsed() < PATIENCE, "it never rests: borrowed {borrowed}, {never}");
+            drop(turn);
             std::thread::sleep(Duration::from_millis(10));
         };
         assert!(

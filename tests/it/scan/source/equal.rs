@@ -7,7 +7,7 @@ use portolan_scan::{ScanOptions, Scanner, scan};
 use portolan_world::need::Need;
 use portolan_world::require;
 
-use super::super::part::{Ours, Part, difference};
+use super::super::part::{Ours, Part, difference, turn};
 use super::super::random::PATIENCE;
 use super::super::scene::Scene;
 use super::explained::Compared;
@@ -29,6 +29,7 @@ impl Moment {
         let mut last = String::new();
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
+            let turn = turn();
             let ours = Ours::of(scene);
             let before = ours.part(&scan(&calls).unwrap());
             let rescan = ours.part(&kept.scan().unwrap());
@@ -40,6 +41,7 @@ impl Moment {
                 return Self { rescan, bpf: fresh, calls: after, holders };
             }
             last = difference(("before", &before), ("after", &after));
+            drop(turn);
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("it never rests: {last}");
