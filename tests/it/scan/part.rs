@@ -76,7 +76,10 @@ impl Ours {
 /// Thorough scans borrow the sockets of everybody for a moment, those of other tests' scenes too: who compares scans takes
 /// turns.
 pub(super) fn turn() -> MutexGuard<'static, ()> {
+    // Who waits for the turn holds the door meanwhile, so that nobody takes one turn after the other.
+    static DOOR: Mutex<()> = Mutex::new(());
     static TURN: Mutex<()> = Mutex::new(());
+    let _door = DOOR.lock().unwrap_or_else(PoisonError::into_inner);
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -101,10 +104,10 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Whether another test's thorough scan has one of the sockets: it borrows each for a moment (`pidfd_getfd(2)`).
-    pub(super) fn is_borrowed(&self) -> bool {
+    /// One of the sockets that another test's thorough scan has: it borrows each for a moment (`pidfd_getfd(2)`).
+    pub(super) fn borrowed(&self) -> Option<&Listener> {
         let own = std::process::id().cast_signed();
-        self.listeners.iter().any(|l| {
+        self.listeners.iter().find(|l| {
             l.owner.is_some_and(|owner| owner.pid == own) || l.command.as_deref() == Some("portolan")
         })
     }

@@ -134,7 +134,8 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(seed: u64) -> Self {
-        let mark = format!("{}-{seed:x}", std::process::id());
+        // In no name that another test makes of its number and a count.
+        let mark = format!("scene{seed:x}of{}z", std::process::id());
         let groups = Groups::new(&mark);
         let mut stage = Command::new("python3");
         stage.args(["-c", include_str!("stage.py")]).env(MARK, &mark);

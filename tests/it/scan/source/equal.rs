@@ -1,6 +1,6 @@
 //! A host that changes at random, looked at both ways after each step.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portolan::SourceChoice;
 use portolan_scan::{ScanOptions, Scanner, scan};
@@ -8,7 +8,7 @@ use portolan_world::need::Need;
 use portolan_world::require;
 
 use super::super::part::{Ours, Part, difference, turn};
-use super::super::random::PATIENCE;
+use super::super::random::TRIES;
 use super::super::scene::Scene;
 use super::explained::Compared;
 use super::holders::Holders;
@@ -27,8 +27,7 @@ impl Moment {
     fn of(scene: &Scene, kept: &mut Scanner, by: impl Fn(SourceChoice) -> ScanOptions) -> Self {
         let (bpf, calls) = (by(SourceChoice::Bpf), by(SourceChoice::SystemCalls));
         let mut last = String::new();
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        for _ in 0..TRIES {
             let turn = turn();
             let ours = Ours::of(scene);
             let before = ours.part(&scan(&calls).unwrap());
@@ -36,11 +35,11 @@ impl Moment {
             let fresh = ours.part(&scan(&bpf).unwrap());
             let holders = Holders::now();
             let after = ours.part(&scan(&calls).unwrap());
-            let borrowed = [&before, &rescan, &fresh, &after].iter().any(|part| part.is_borrowed());
-            if !borrowed && before == after && ours == Ours::of(scene) {
+            let borrowed = [&before, &rescan, &fresh, &after].into_iter().find_map(Part::borrowed);
+            if borrowed.is_none() && before == after && ours == Ours::of(scene) {
                 return Self { rescan, bpf: fresh, calls: after, holders };
             }
-            last = difference(("before", &before), ("after", &after));
+            last = format!("borrowed {borrowed:?}, {}", difference(("before", &before), ("after", &after)));
             drop(turn);
             std::thread::sleep(Duration::from_millis(10));
         }
