@@ -1,7 +1,7 @@
 //! The budgets: each is a ratio against a peer in the same run, so that the machine's mood divides out.
 //!
 //! `make bench` runs all of them; the exit code is 1 if one is not kept. `make bench ONLY=files` runs those whose
-//! group has that name (dial, tunnel, files, load, docker, scan, watch, bpf, services). Measurements of both sides take
+//! group has that name (dial, tunnel, files, load, docker, scan, watch, bpf, reaction, services). Measurements of both sides take
 //! turns in short batches, and the same percentile of each is compared.
 #![allow(
     dead_code,
@@ -65,7 +65,7 @@ impl Budget {
 }
 
 type Group = (&'static str, fn() -> Vec<Budget>);
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("files", files::budgets),
     ("load", load::budgets),
     ("docker", docker::budgets),
@@ -74,6 +74,7 @@ const GROUPS: [Group; 9] = [
     ("scan", scan::budgets),
     ("watch", scan::watch_budgets),
     ("bpf", scan::bpf_budgets),
+    ("reaction", scan::reaction_budgets),
     ("services", scan::service_budgets),
 ];
 

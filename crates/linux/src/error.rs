@@ -127,6 +127,8 @@ pub enum Feature {
     ProcessEvents,
     /// The kernel cannot be asked by programs of ours that walk its tables.
     BpfIterators,
+    /// `/proc` is of another pid namespace than this process, so that its numbers are not those of system calls.
+    ForeignProc,
 }
 
 impl fmt::Display for ErrorKind {
@@ -199,6 +201,10 @@ impl fmt::Display for Feature {
                  and network namespace"
             }
             Self::BpfIterators => "BPF iterators cannot be used here",
+            Self::ForeignProc => {
+                "/proc is of another pid namespace than this process; run it in that one (`nsenter --target PID --pid`), or \
+                 mount a proc of its own"
+            }
         })
     }
 }

@@ -177,8 +177,7 @@ impl Session<'_> {
     /// Goes on until the connection ends, which is an error; or nobody listens any more, or the file is gone.
     async fn run(&self, last: &mut Option<(i64, i64)>) -> Result<(), Trouble> {
         let Some(socket) = take(self.place)? else { return Ok(()) };
-        let own =
-            Process::open(std::process::id().cast_signed()).and_then(|own| own.namespace(NamespaceKind::Pid));
+        let own = Process::own().and_then(|own| own.namespace(NamespaceKind::Pid));
         let own: NamespaceId = own.map_err(|e| Trouble::Io { kind: e.kind(), text: e.to_string() })?;
         let path = &self.place.path;
         let line = Arc::new(Line::new(path.clone(), socket, self.place.user, own));

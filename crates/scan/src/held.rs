@@ -88,9 +88,9 @@ pub(crate) fn find_by_pass(
 /// Namespaces that are bound to files, of the host and of the agent; in others a container could have put anything in
 /// the file's place.
 pub(crate) fn mounted(processes: &[Seen], host: &Namespaces, faults: &mut Faults) -> Vec<(NamespaceId, Way)> {
-    let own = std::process::id().cast_signed();
+    let own = Process::own_pid().ok();
     let mut done = BTreeSet::new();
-    let of_agent = |seen: &&Seen| seen.id().pid == own;
+    let of_agent = |seen: &&Seen| Some(seen.id().pid) == own;
     let of_host = |seen: &&Seen| seen.namespaces.mnt == host.mnt;
     let mut found = Vec::new();
     for seen in processes.iter().find(of_agent).into_iter().chain(processes.iter().find(of_host)) {

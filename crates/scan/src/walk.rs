@@ -126,7 +126,7 @@ pub(crate) fn host_namespaces(own_net: NamespaceId, faults: &mut Faults) -> Name
     if let Ok(namespaces) = first {
         return namespaces;
     }
-    let own = Process::open(std::process::id().cast_signed()).and_then(|p| namespaces(&p));
+    let own = Process::own().and_then(|p| namespaces(&p));
     own.unwrap_or_else(|error| {
         faults.of_pid("read the namespaces", std::process::id().cast_signed(), &error);
         let unknown = NamespaceId::new(0);

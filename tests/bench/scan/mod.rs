@@ -40,6 +40,11 @@ pub(crate) fn watch_budgets() -> Vec<Budget> {
     watch::rows()
 }
 
+/// The watch by BPF iterators.
+pub(crate) fn reaction_budgets() -> Vec<Budget> {
+    bpf::watch_rows()
+}
+
 /// The other way of all this.
 pub(crate) fn bpf_budgets() -> Vec<Budget> {
     let mut rows = bpf::rows();

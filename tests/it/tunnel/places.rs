@@ -1,6 +1,8 @@
 //! Where a tunnel listens, and for whom.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
@@ -49,10 +51,22 @@ fn every_connection_lands_inside_and_never_on_the_hosts_port_of_the_same_number(
     assert!(by_port.directory().is_none());
     let Address::Tcp(port) = by_port.address().clone() else { panic!("{:?}", by_port.address()) };
     assert!(port.ip().is_loopback(), "{port}");
+    let listening = listening(port);
+    assert_eq!(listening.len(), 1, "{listening:?}");
     assert_eq!(by_file.close(), End::Closed);
     assert_eq!(by_port.close(), End::Closed);
     assert!(!file.exists() && !directory.exists());
-    assert!(std::net::TcpStream::connect(port).is_err());
+    // Another listener may be given the port at once.
+    assert!(self::listening(port).is_disjoint(&listening));
+}
+
+/// The inode numbers of the host's listeners on an address, in the text of `proc_pid_net(5)`.
+fn listening(at: SocketAddr) -> BTreeSet<u64> {
+    let IpAddr::V4(ip) = at.ip() else { panic!("{at}") };
+    let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), at.port());
+    let text = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let rows = text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[1] == local && row[3] == "0A").map(|row| row[9].parse().unwrap()).collect()
 }
 
 /// Connects as another user, and prints what came, or the error.

@@ -126,7 +126,7 @@ impl Types {
 
 /// By which numbers this process knows others.
 fn numbers(plan: Plan<'_>, function: u32) -> std::result::Result<Numbers, Unavailable> {
-    let own = crate::Process::open(std::process::id().cast_signed())
+    let own = crate::Process::own()
         .and_then(|own| own.namespace(NamespaceKind::Pid))
         .map_err(|_| Unavailable::Elsewhere("this process's own pid namespace is not known"))?;
     if own.inode() == FIRST_PID_NAMESPACE {
@@ -146,7 +146,7 @@ fn numbers(plan: Plan<'_>, function: u32) -> std::result::Result<Numbers, Unavai
 /// Whether it cannot be for want of privilege that a program is refused. Capabilities that count in a user namespace of
 /// one's own alone do not count.
 fn is_privileged() -> bool {
-    let own = crate::Process::open(std::process::id().cast_signed());
+    let own = crate::Process::own();
     let user = own.and_then(|own| own.namespace(NamespaceKind::User));
     user.is_ok_and(|user| user.inode() == FIRST_USER_NAMESPACE)
         && (Capability::SysAdmin.is_effective()

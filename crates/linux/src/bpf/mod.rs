@@ -80,7 +80,9 @@ impl Iterators {
     /// # Errors
     /// Why it cannot be done here.
     pub fn load() -> std::result::Result<Self, Unavailable> {
-        same_numbers()?;
+        if !Process::numbers_are_ours() {
+            return Err(Unavailable::Elsewhere("/proc is of another pid namespace than this process"));
+        }
         let tick = tick().ok_or(Unavailable::Elsewhere("the length of a clock tick is not known"))?;
         let mut iterators = Self { programs: Programs::load()?, alone: true, tick };
         self_test::run(&mut iterators)?;
@@ -185,16 +187,4 @@ fn one(read: Result<()>, into: &mut Vec<u8>) -> Result<()> {
 fn tick() -> Option<u64> {
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
     1_000_000_000_u64.checked_div(u64::try_from(per_second).ok()?)
-}
-
-/// Fails unless `/proc` is of the pid namespace that this process is in: the rows have that one's numbers.
-fn same_numbers() -> std::result::Result<(), Unavailable> {
-    const ELSEWHERE: Unavailable =
-        Unavailable::Elsewhere("/proc is of another pid namespace than this process");
-    let status = std::fs::read_to_string("/proc/self/status").map_err(|_| ELSEWHERE)?;
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).ok_or(ELSEWHERE)?;
-    let mut numbers = numbers.split_ascii_whitespace();
-    let only = (numbers.next(), numbers.next());
-    let own = std::process::id().to_string();
-    if only == (Some(own.as_str()), None) { Ok(()) } else { Err(ELSEWHERE) }
 }

@@ -8,6 +8,7 @@
 mod descriptors;
 mod files;
 mod network;
+mod own;
 mod stat;
 mod trace;
 
@@ -188,11 +189,16 @@ impl Process {
     /// A pidfd of this very process (`pidfd_open(2)`).
     ///
     /// # Errors
-    /// [`ErrorKind::TargetGone`] when the process has ended.
+    /// [`ErrorKind::TargetGone`] when the process has ended; [`ErrorKind::Unsupported`] with
+    /// [`Feature::ForeignProc`] where its number is another process's for system calls.
     #[doc(alias = "pidfd_open")]
     pub fn pidfd(&self) -> Result<BorrowedFd<'_>> {
         if let Some(fd) = self.pidfd.get() {
             return Ok(fd.as_fd());
+        }
+        if !Self::numbers_are_ours() {
+            let kind = ErrorKind::Unsupported(Feature::ForeignProc);
+            return Err(Error::new(kind, "pidfd_open", Subject::Pid(self.pid())));
         }
         let fd = sys::pidfd_open(self.pid()).map_err(|e| match e.raw_os_error() {
             // The number was given to a thread that leads no group: our process is gone.

@@ -236,7 +236,7 @@ fn records_listed(runtimes: impl Iterator<Item = (&'static str, Vec<Result<(), I
 }
 
 fn own() -> Result<Process, Error> {
-    Process::open(std::process::id().cast_signed())
+    Process::own()
 }
 
 /// An error, with what the kernel's refusal means when no capability is missing.

@@ -72,7 +72,7 @@ pub(crate) type Reason = &'static str;
 impl View {
     /// Ours.
     pub(crate) fn own() -> Self {
-        let text = Process::open(std::process::id().cast_signed()).and_then(|p| p.mount_info());
+        let text = Process::own().and_then(|p| p.mount_info());
         Self { base: PathBuf::new(), _root: None, mounted: Mounted::of(&text.unwrap_or_default()) }
     }
 

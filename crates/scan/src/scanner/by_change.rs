@@ -33,15 +33,9 @@ struct Part {
 }
 
 impl Snapshot {
-    /// Changes a chart of this snapshot by what came of a look, and of listeners that came or went by their inode
-    /// numbers; gives what is different. `None`, and nothing changed, when that takes the whole.
-    pub(super) fn change(
-        &mut self,
-        chart: &mut Inventory,
-        looked: &Looked,
-        sockets: &HashSet<u32>,
-        pass: &Pass,
-    ) -> Option<Diff> {
+    /// Changes a chart of this snapshot by what came of a look; gives what is different. `None`, and nothing changed,
+    /// when that takes the whole.
+    pub(super) fn change(&mut self, chart: &mut Inventory, looked: &Looked, pass: &Pass) -> Option<Diff> {
         if chart.unseen.processes != self.processes.unseen {
             return None;
         }
@@ -57,8 +51,13 @@ impl Snapshot {
         }
         let places = self.tied(ties)?;
         let (part, of_place) = self.regroup(&places, pass)?;
-        let changed =
-            self.replace(chart, (&processes, &looked.places), sockets, (part, &places, &of_place), pass)?;
+        let changed = self.replace(
+            chart,
+            (&processes, &looked.places),
+            &looked.sockets,
+            (part, &places, &of_place),
+            pass,
+        )?;
         self.restless.clear();
         Some(changed)
     }

@@ -89,15 +89,11 @@ impl Snapshot {
                 None
             }
         });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let mut sockets = HashSet::new();
         for pid in &gone {
-            pass.ended(*pid, &mut sockets);
+            pass.ended(*pid, &mut looked.sockets);
         }
         for pid in young.iter().filter(|pid| !gone.contains(pid)) {
-            pass.listeners_of(*pid, &mut sockets)?;
+            failed = failed.or(pass.listeners_of(*pid, &mut looked.sockets).err());
         }
         for pid in other {
             if self.knows(pid) {
@@ -111,13 +107,20 @@ impl Snapshot {
         looked.ties.extend(pending.ties);
         looked.places.extend(pending.places);
         looked.processes.extend(pending.processes);
-        if !looked.changed && sockets.is_empty() {
+        looked.sockets.extend(pending.sockets);
+        looked.changed |= pending.changed;
+        if let Some(error) = failed {
+            // What was seen before that is still to be put in the chart.
+            self.pending = looked;
+            return Err(error);
+        }
+        if !looked.changed && looked.sockets.is_empty() {
             self.pending = looked;
             return Ok(ByLook { missed, news: News::Nothing });
         }
         self.forget_last();
         if let Some(chart) = chart
-            && let Some(diff) = self.change(chart, &looked, &sockets, pass)
+            && let Some(diff) = self.change(chart, &looked, pass)
         {
             return Ok(ByLook { missed, news: News::Parts(diff) });
         }

@@ -62,6 +62,8 @@ pub(crate) struct Looked {
     pub(crate) missed: u64,
     /// What they have in common with others of their containers, and had.
     pub(super) ties: HashSet<u64>,
+    /// Listeners that came or went, by their inode numbers.
+    pub(super) sockets: HashSet<u32>,
     /// Those that are otherwise, as they are and as they were.
     pub(super) processes: HashSet<ProcessId>,
 }

@@ -4,11 +4,12 @@
 use std::process::Command;
 
 use portolan_world::need::Need;
-use portolan_world::require;
+use portolan_world::{World, require};
 use serde_json::Value;
 
 use super::super::BPF;
 use crate::command::{binary, helper, run};
+use crate::inside::Inside;
 use crate::oracle;
 
 /// Listens in its own network and, by a child, in another; then runs the command each way and says what came out, and
@@ -221,6 +222,23 @@ fn where_proc_shows_other_numbers_than_the_kernel_bpf_is_refused_and_system_call
     }
     assert_eq!(said.plain("auto")["listeners"], said.plain("syscalls")["listeners"]);
     assert!(!said.answer("auto").2.contains("BPF"), "it is silent");
+}
+
+#[test]
+fn where_proc_shows_other_numbers_files_are_read_and_no_other_process_is_taken_for_the_target() {
+    require!(Need::Root, Need::Overlay);
+    let c = Inside::start(&World::new("foreign-proc-target").file("/told", "inside"));
+    let portolan = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child"]).arg(binary()).args(words);
+        run(command.env("PORTOLAN_HELPER", helper()), b"")
+    };
+    let read = portolan(&["cat", &c.target(), "/told"]);
+    assert_eq!((read.code, read.stdout.as_slice()), (Some(0), &b"inside"[..]), "{read:?}");
+    // For the kernel, the number is that of another process, or of none.
+    let dialed = portolan(&["dial", &c.target(), "127.0.0.1:1"]);
+    let says = String::from_utf8_lossy(&dialed.stderr);
+    assert!(dialed.code == Some(1) && says.contains("another pid namespace"), "{dialed:?}");
 }
 
 #[test]

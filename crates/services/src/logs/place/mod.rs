@@ -94,7 +94,7 @@ impl Mapping {
     /// # Errors
     /// When `/proc/self/mountinfo` cannot be read.
     pub fn new() -> Result<Self> {
-        let me = Process::open(std::process::id().cast_signed())?;
+        let me = Process::own()?;
         Ok(Self::of(me.mount_info()?, me.namespace(NamespaceKind::User)?))
     }
 
@@ -237,7 +237,7 @@ impl Mapping {
 
 /// Whether a path of ours leads through a mount whose server answers when it likes.
 pub(super) fn leads_through_slow(path: &Path) -> Result<bool> {
-    let own = Process::open(std::process::id().cast_signed())?.mount_info()?;
+    let own = Process::own()?.mount_info()?;
     let slow = |mount: &Mount<'_>| is_slow(mount.kind) && *mount.point != *b"/";
     Ok(parse(&own).any(|mount| slow(&mount) && path.starts_with(OsStr::from_bytes(&mount.point))))
 }

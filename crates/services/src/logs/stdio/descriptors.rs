@@ -86,13 +86,13 @@ fn of_file(process: &Process, open: &OpenFile, says: String) -> Result<Stdio> {
 
 /// Whether a mount is one of our own mount namespace: a path on it is one of ours.
 fn is_ours(mount: Option<u64>) -> Result<bool> {
-    let own = Process::open(std::process::id().cast_signed())?.mount_info()?;
+    let own = Process::own()?.mount_info()?;
     Ok(mount_info::parse(&own).any(|own| Some(own.id) == mount))
 }
 
 /// The files on our own mounts that a process of the host has open to write.
 pub(super) fn host_files(process: &Process) -> Result<Vec<PathBuf>> {
-    let own = Process::open(std::process::id().cast_signed())?.mount_info()?;
+    let own = Process::own()?.mount_info()?;
     let ours: Vec<u64> = mount_info::parse(&own).map(|mount| mount.id).collect();
     let found = log_files(process, DESCRIPTORS)?.files.into_iter();
     let found = found.filter(|file| !file.deleted && file.mount.is_some_and(|mount| ours.contains(&mount)));
