@@ -151,8 +151,10 @@ Examples:
 
 The first update is all that there is. After that, a line for each change: '+' came, '~' changed, '-' went; with
 --json an object on a line for each update (schema portolan.update/1). Where the kernel tells what starts and ends,
-a container is told within 100 ms of listening, if it listens in its first minute; where BPF iterators work, later
-listeners within about two seconds; everything else within the interval. Otherwise the host is scanned again and again. It goes on until it is interrupted.")]
+a container is told within 100 ms of listening, if it listens in its first minute, and everything else within the
+interval. Where BPF may be used as well, TCP is told within 100 ms at any age; UDP and Unix sockets within two seconds in
+the first minute, and within five later. Where the kernel tells nothing, the host is scanned again and again. It goes on
+until it is interrupted.")]
 pub(crate) struct Watch {
     /// Print JSON, an object on a line for each update
     #[arg(long)]

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// `pidfd_open(2)`, Linux 5.3.
 pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
@@ -163,20 +163,35 @@ pub(crate) fn statx(directory: BorrowedFd<'_>, name: &CStr, flags: libc::c_int) 
     Ok(unsafe { found.assume_init() })
 }
 
-/// `bpf(BPF_PROG_LOAD)` of a program that is called by an iterator (`bpf(2)`, Linux 5.8): its instructions, its licence,
-/// the number of the iterator's function among the kernel's types, and a name for whoever lists programs.
-pub(crate) fn bpf_load(code: &[u8], license: &CStr, function: u32, name: &[u8]) -> io::Result<OwnedFd> {
+/// What a program is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attach {
+    /// To be called by the iterator whose function has this number among the kernel's types (Linux 5.8).
+    Iterator(u32),
+    /// To be called where the kernel passes a tracepoint, with the arguments of that (Linux 4.17).
+    Tracepoint,
+}
+
+/// `bpf(BPF_PROG_LOAD)` (`bpf(2)`): a program's instructions, its licence, what it is for, and a name for whoever lists
+/// programs.
+pub(crate) fn bpf_load(code: &[u8], license: &CStr, attach: Attach, name: &[u8]) -> io::Result<OwnedFd> {
     const PROG_LOAD: u32 = 5;
     const TRACING: u32 = 26;
+    const RAW_TRACEPOINT: u32 = 17;
     let mut request = Request::<128>::new();
     let count = u32::try_from(code.len() / 8).unwrap_or(0);
-    request.word(0, TRACING);
     request.word(4, count);
     request.long(8, code.as_ptr().expose_provenance());
     request.long(16, license.as_ptr().expose_provenance());
     request.bytes(48, name.get(..15).unwrap_or(name));
-    request.word(68, ITERATOR);
-    request.word(108, function);
+    match attach {
+        Attach::Iterator(function) => {
+            request.word(0, TRACING);
+            request.word(68, ITERATOR);
+            request.word(108, function);
+        }
+        Attach::Tracepoint => request.word(0, RAW_TRACEPOINT),
+    }
     // SAFETY: the instructions and the licence live through the call, which only reads them; their number is theirs.
     unsafe { request.call(PROG_LOAD) }
 }
@@ -208,6 +223,16 @@ pub(crate) fn bpf_iterate(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// `BPF_TRACE_ITER`.
 const ITERATOR: u32 = 28;
+
+/// `bpf(BPF_RAW_TRACEPOINT_OPEN)`: from now on the program is called at the tracepoint of this name, until this is closed.
+pub(crate) fn bpf_trace(program: BorrowedFd<'_>, tracepoint: &CStr) -> io::Result<OwnedFd> {
+    const RAW_TRACEPOINT_OPEN: u32 = 17;
+    let mut request = Request::<16>::new();
+    request.long(0, tracepoint.as_ptr().expose_provenance());
+    request.word(8, program.as_raw_fd().cast_unsigned());
+    // SAFETY: the name lives through the call, which only reads it.
+    unsafe { request.call(RAW_TRACEPOINT_OPEN) }
+}
 
 /// A `union bpf_attr`, as bytes.
 #[repr(align(8))]
@@ -251,25 +276,126 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// Maps a file that nobody can write to or shorten, which is the caller's to know: as those of sysfs.
     pub(crate) fn of(file: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
-        let (at, protection, flags) = (std::ptr::null_mut(), libc::PROT_READ, libc::MAP_PRIVATE);
+        Self::new(file, length, (libc::PROT_READ, libc::MAP_PRIVATE), 0)
+    }
+
+    fn new(
+        file: BorrowedFd<'_>,
+        length: usize,
+        (protection, flags): (libc::c_int, libc::c_int),
+        from: usize,
+    ) -> io::Result<Self> {
+        let at = std::ptr::null_mut();
+        let from = libc::off_t::try_from(from).map_err(|_| io::ErrorKind::InvalidInput)?;
         // SAFETY: the kernel chooses where; a live descriptor; nothing else is at that place.
-        let start = unsafe { libc::mmap(at, length, protection, flags, file.as_raw_fd(), 0) };
+        let start = unsafe { libc::mmap(at, length, protection, flags, file.as_raw_fd(), from) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         std::ptr::NonNull::new(start).map(|start| Self { start, length }).ok_or(io::ErrorKind::Other.into())
     }
 
+    /// A number in memory that the kernel shares with us; `None` beyond the end, or where none can be. It may be written
+    /// to only where that was asked for.
+    fn number(&self, at: usize) -> Option<&AtomicU64> {
+        let end = at.checked_add(size_of::<AtomicU64>())?;
+        if end > self.length || !at.is_multiple_of(align_of::<AtomicU64>()) {
+            return None;
+        }
+        let place = self.start.as_ptr().cast::<u8>().wrapping_add(at).cast();
+        // SAFETY: within what is mapped, which begins at a page; both sides use it by atomic operations only, and it
+        // lives as long as what it is borrowed from.
+        Some(unsafe { AtomicU64::from_ptr(place) })
+    }
+
+    /// What was mapped by [`of`](Self::of).
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: mapped for reading, with this length, as long as this lives; nobody writes there.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.length) }
     }
 }
 
+// SAFETY: it is memory of the process, not of a thread; what is shared in it is read and written atomically.
+unsafe impl Send for Mapping {}
+// SAFETY: the same.
+unsafe impl Sync for Mapping {}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: it is ours alone, and nothing borrows from it any more.
         let _ = unsafe { libc::munmap(self.start.as_ptr(), self.length) };
+    }
+}
+
+/// A ring buffer that programs write numbers to (`BPF_MAP_TYPE_RINGBUF`, Linux 5.8;
+/// `Documentation/bpf/ringbuf.rst` of the kernel's source). Its descriptor can be read when there are some.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    map: OwnedFd,
+    /// How far we have read, on a page of its own.
+    consumed: Mapping,
+    /// How far the kernel has written, on a page, and then the ring, twice in a row.
+    produced: Mapping,
+    page: usize,
+    length: usize,
+}
+
+impl Ring {
+    /// For so many bytes: a power of two, and of pages.
+    pub(crate) fn new(length: u32) -> io::Result<Self> {
+        const MAP_CREATE: u32 = 0;
+        const RING_BUFFER: u32 = 27;
+        let mut request = Request::<48>::new();
+        request.word(0, RING_BUFFER);
+        request.word(12, length);
+        request.bytes(28, b"portolan_told");
+        // SAFETY: integers, and a name in the request itself.
+        let map = unsafe { request.call(MAP_CREATE) }?;
+        let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).map_err(crate::error::os)?;
+        let page = page.and_then(|page| usize::try_from(page).ok()).ok_or(io::ErrorKind::Other)?;
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let both = length.checked_mul(2).and_then(|ring| ring.checked_add(page));
+        let shared = |length, protection, from| {
+            Mapping::new(map.as_fd(), length, (protection, libc::MAP_SHARED), from)
+        };
+        let consumed = shared(page, libc::PROT_READ | libc::PROT_WRITE, 0)?;
+        let produced = shared(both.ok_or(io::ErrorKind::InvalidInput)?, libc::PROT_READ, page)?;
+        Ok(Self { map, consumed, produced, page, length })
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
+    }
+
+    /// For a program that writes to it.
+    pub(crate) fn number(&self) -> RawFd {
+        self.map.as_raw_fd()
+    }
+
+    /// The next number; `None` when there is none now. Exclusive, because two readers would read the same.
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        const BUSY: u64 = 1 << 31;
+        const DISCARDED: u64 = 1 << 30;
+        loop {
+            let read = self.consumed.number(0)?.load(Ordering::Relaxed);
+            if read == self.produced.number(0)?.load(Ordering::Acquire) {
+                return None;
+            }
+            let at = usize::try_from(read).ok()? & self.length.checked_sub(1)?;
+            let at = self.page.checked_add(at)?;
+            // A head of eight bytes: the length and two marks in the first four.
+            let head = self.produced.number(at)?.load(Ordering::Acquire);
+            let head = if cfg!(target_endian = "little") { head & 0xffff_ffff } else { head >> 32 };
+            if head & BUSY != 0 {
+                return None;
+            }
+            let number = self.produced.number(at.checked_add(8)?)?.load(Ordering::Relaxed);
+            let length = (head & !DISCARDED).checked_add(15)? & !7;
+            self.consumed.number(0)?.store(read.wrapping_add(length), Ordering::Release);
+            if head & DISCARDED == 0 {
+                return Some(number);
+            }
+        }
     }
 }
 

@@ -31,13 +31,13 @@ for i in range(int(sys.argv[1]) // 50):
 ";
 
 /// A command that watches; killed when this is dropped.
-struct Running {
+pub(super) struct Running {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    pub(super) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let output = child.stdout.take().unwrap();
@@ -55,7 +55,7 @@ impl Running {
     }
 
     #[track_caller]
-    fn update(&self) -> Value {
+    pub(super) fn update(&self) -> Value {
         let update: Value = serde_json::from_str(&self.line()).unwrap();
         assert_eq!(update["schema"], "portolan.update/1");
         for what in ["containers", "listeners"] {
@@ -68,7 +68,7 @@ impl Running {
 
     /// Waits until a port is told to be listened on.
     #[track_caller]
-    fn until_listens(&self, port: u16) -> Value {
+    pub(super) fn until_listens(&self, port: u16) -> Value {
         loop {
             let update = self.update();
             let listeners = update["listeners"]["added"].as_array().unwrap();

@@ -3,6 +3,7 @@
 mod alike;
 mod command;
 mod ends;
+mod listens;
 mod polling;
 mod stream;
 mod told;
@@ -70,11 +71,17 @@ impl Watching {
     /// Waits for an update in which something is found; gives that, and when it was told.
     #[track_caller]
     fn until<T>(&self, mut found: impl FnMut(&Update) -> Option<T>) -> (T, Duration) {
+        self.until_at(|update, _| found(update))
+    }
+
+    /// The same, with when each update was told.
+    #[track_caller]
+    fn until_at<T>(&self, mut found: impl FnMut(&Update, Duration) -> Option<T>) -> (T, Duration) {
         let start = Instant::now();
         loop {
             let left = LIMIT.saturating_sub(start.elapsed());
             let (now, update) = self.updates.recv_timeout(left).expect("it is not told");
-            if let Some(found) = found(&update) {
+            if let Some(found) = found(&update, now) {
                 return (found, now);
             }
         }

@@ -107,6 +107,12 @@ impl Program {
         self.push(0x85, Reg(0), Reg(2), 0, function.cast_signed());
     }
 
+    /// Sets a register to a map, by the descriptor that this process has for it.
+    pub(super) fn set_map(&mut self, to: Reg, descriptor: i32) {
+        self.push(0x18, to, Reg(1), 0, descriptor);
+        self.push(0x00, Reg(0), Reg(0), 0, 0);
+    }
+
     /// Ends with 0: the iteration goes on.
     pub(super) fn exit(&mut self) {
         self.set(Reg(0), 0);

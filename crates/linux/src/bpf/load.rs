@@ -13,7 +13,7 @@ use super::program::{self, Cast, LICENSE, Numbers, Plan, READ};
 use super::{Unavailable, row};
 use crate::error::{ErrorKind, Limit, Subject, os};
 use crate::privilege::Capability;
-use crate::sys::{self, Mapping};
+use crate::sys::{self, Attach, Mapping};
 use crate::{Error, NamespaceKind, Result};
 
 const TYPES: &str = "/sys/kernel/btf/vmlinux";
@@ -124,12 +124,17 @@ impl Types {
     }
 }
 
-/// By which numbers this process knows others.
-fn numbers(plan: Plan<'_>, function: u32) -> std::result::Result<Numbers, Unavailable> {
+/// Whether this process is in the host's pid namespace.
+pub(super) fn has_hosts_numbers() -> std::result::Result<bool, Unavailable> {
     let own = crate::Process::own()
         .and_then(|own| own.namespace(NamespaceKind::Pid))
         .map_err(|_| Unavailable::Elsewhere("this process's own pid namespace is not known"))?;
-    if own.inode() == FIRST_PID_NAMESPACE {
+    Ok(own.inode() == FIRST_PID_NAMESPACE)
+}
+
+/// By which numbers this process knows others.
+fn numbers(plan: Plan<'_>, function: u32) -> std::result::Result<Numbers, Unavailable> {
+    if has_hosts_numbers()? {
         return Ok(Numbers::Hosts);
     }
     let program = Loaded::new(program::level(plan), function, b"portolan_level")?;
@@ -161,24 +166,36 @@ pub(super) fn deadline() -> Instant {
 /// A signal that comes while the kernel looks a program through ends that with `EAGAIN`. libbpf tries as often.
 const ATTEMPTS: usize = 5;
 
+/// Loads a program.
+pub(super) fn program(
+    code: Option<Vec<u8>>,
+    attach: Attach,
+    name: &[u8],
+) -> std::result::Result<OwnedFd, Unavailable> {
+    let code = code.ok_or(Unavailable::Unknown("size of structures"))?;
+    let load = || sys::bpf_load(&code, LICENSE, attach, name);
+    let mut loaded = load();
+    for _ in 1..ATTEMPTS {
+        match &loaded {
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => loaded = load(),
+            _ => break,
+        }
+    }
+    loaded.map_err(|error| refused(&error))
+}
+
+/// That the kernel does not like a program (EACCES) is no matter of privilege.
+pub(super) fn refused(error: &std::io::Error) -> Unavailable {
+    match error.raw_os_error() {
+        Some(libc::EPERM) if !is_privileged() => Unavailable::Privilege,
+        _ => Unavailable::Refused(error.to_string()),
+    }
+}
+
 impl Loaded {
     fn new(code: Option<Vec<u8>>, function: u32, name: &[u8]) -> std::result::Result<Self, Unavailable> {
-        let code = code.ok_or(Unavailable::Unknown("size of structures"))?;
-        // That the kernel does not like a program (EACCES) is no matter of privilege.
-        let refused = |error: std::io::Error| match error.raw_os_error() {
-            Some(libc::EPERM) if !is_privileged() => Unavailable::Privilege,
-            _ => Unavailable::Refused(error.to_string()),
-        };
-        let load = || sys::bpf_load(&code, LICENSE, function, name);
-        let mut loaded = load();
-        for _ in 1..ATTEMPTS {
-            match &loaded {
-                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => loaded = load(),
-                _ => break,
-            }
-        }
-        let program = loaded.map_err(refused)?;
-        let link = sys::bpf_link(program.as_fd(), None).map_err(refused)?;
+        let program = program(code, Attach::Iterator(function), name)?;
+        let link = sys::bpf_link(program.as_fd(), None).map_err(|error| refused(&error))?;
         Ok(Self { program, link })
     }
 

@@ -25,10 +25,12 @@
 //! - `insn`: instructions; `program`: the programs
 //! - `load`: into the kernel, and reading; `row`: what is read
 //! - `self_test`: on our own sockets
+//! - `listen_events`: for a watch, who begins to listen
 
 mod btf;
 mod insn;
 mod layout;
+mod listen_events;
 mod load;
 mod program;
 mod row;
@@ -38,6 +40,7 @@ mod unavailable;
 use std::time::{Duration, Instant};
 
 use crate::{Process, Result};
+pub use listen_events::ListenEvents;
 use load::Programs;
 pub use row::{Holder, Task, holders, tasks};
 pub use unavailable::Unavailable;

@@ -1,8 +1,9 @@
 //! What works here, and which privilege or kernel feature each thing that does not is missing.
 //!
 //! - `privileges`: the capabilities of each feature
-//! - `one_pass`: whether BPF iterators work
+//! - `one_pass`: whether BPF iterators work; `listens`: whether it is told who begins to listen
 
+mod listens;
 mod one_pass;
 mod privileges;
 
@@ -67,6 +68,7 @@ pub fn examine() -> Vec<Check> {
         cgroups(),
         records(),
         events(),
+        listens::listens(),
         helper(),
         walls(),
     ]);

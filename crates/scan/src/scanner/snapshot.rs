@@ -23,7 +23,7 @@ use crate::{Error, Inventory, Result, ScanOptions, Source, group, held, identity
 /// What is known of the host.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(super) options: ScanOptions,
+    pub(crate) options: ScanOptions,
     pub(super) host: Namespaces,
     pub(super) judged: Judged,
     pub(super) processes: Processes,

@@ -13,8 +13,14 @@ const PERIOD_ALONE: Duration = Duration::from_millis(80);
 /// every one.
 const FIRST: Duration = Duration::from_millis(300);
 const ROUNDS: u32 = 4;
+/// Where it is told who listens by TCP, so soon again; and a process for whatever is not told, when its age has doubled,
+/// but so soon in any case.
+const PERIOD_TOLD: Duration = Duration::from_millis(20);
+const RAREST: Duration = Duration::from_secs(2);
 /// How long is waited after a process started where nothing happened before, for more of its kind.
 const SETTLE: Duration = Duration::from_millis(5);
+/// The same where it is told who listens: that alone is urgent, and what was forked has executed something by then.
+const SETTLE_TOLD: Duration = Duration::from_millis(40);
 /// A process that lives may begin to listen for so long after it started.
 const WATCHED: Duration = Duration::from_secs(60);
 /// How long it is looked at again itself: it may go to other namespaces, and take another name.
@@ -33,20 +39,41 @@ const FLOOD: usize = 4096;
 pub(super) struct Attention {
     /// Started or executed, and not looked at since.
     fresh: HashSet<i32>,
-    /// There were more of them.
+    /// There were more of them, or of those that listen.
     flooded: bool,
     /// Known, and ended.
     ended: HashSet<i32>,
-    /// Known and not ended, by when they were first looked at after they started.
-    young: HashMap<i32, Instant>,
+    /// Known, and began or ceased to listen.
+    listened: HashSet<i32>,
+    /// Known and not ended, since they were first looked at after they started.
+    young: HashMap<i32, Young>,
     short_lived: u64,
     next: Option<Instant>,
     last: Option<Instant>,
     /// What looking took lately and is not made up for.
     debt: Duration,
-    /// Whether single processes are asked for, and not namespaces.
-    alone: bool,
+    way: Way,
     round: u32,
+}
+
+/// A process that started lately.
+#[derive(Debug, Clone, Copy)]
+struct Young {
+    since: Instant,
+    /// When it is looked at again.
+    due: Instant,
+}
+
+/// How it is looked at where something happened.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Namespaces are asked.
+    #[default]
+    Calls,
+    /// Single processes are asked for.
+    Alone,
+    /// The same, and who listens by TCP is told.
+    Told,
 }
 
 impl Attention {
@@ -57,40 +84,64 @@ impl Attention {
         } else {
             self.flooded = true;
         }
-        self.hurry(now);
+        self.hurry(now, self.settle());
     }
 
     /// `known`: whether it is in the chart.
     pub(super) fn ended(&mut self, pid: i32, known: bool, now: Instant) {
         self.young.remove(&pid);
+        self.listened.remove(&pid);
         let fresh = self.fresh.remove(&pid);
         if known {
             self.ended.insert(pid);
-            self.hurry(now);
+            self.hurry(now, self.settle());
         } else if fresh {
             self.short_lived = self.short_lived.saturating_add(1);
         }
     }
 
-    fn hurry(&mut self, now: Instant) {
-        let soon = later(now, SETTLE).max(self.earliest().unwrap_or(now));
+    /// It began or ceased to listen. Who is not known has just started.
+    pub(super) fn listened(&mut self, pid: i32, known: bool, now: Instant) {
+        if !known {
+            return self.started(pid, now);
+        }
+        if self.listened.len() < FLOOD {
+            self.listened.insert(pid);
+        } else {
+            self.flooded = true;
+        }
+        self.hurry(now, SETTLE);
+    }
+
+    /// Whether something happened that was not looked at.
+    pub(super) fn has_news(&self) -> bool {
+        !(self.fresh.is_empty() && self.ended.is_empty() && self.listened.is_empty())
+    }
+
+    fn settle(&self) -> Duration {
+        if self.way == Way::Told { SETTLE_TOLD } else { SETTLE }
+    }
+
+    fn hurry(&mut self, now: Instant, settle: Duration) {
+        let soon = later(now, settle).max(self.earliest().unwrap_or(now));
         self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
     }
 
     /// Not before then, for the last look has to be paid for.
     fn earliest(&self) -> Option<Instant> {
         let due = self.debt.saturating_sub(CREDIT).saturating_mul(SHARE);
-        self.last.map(|last| later(last, due.clamp(self.period(), LONGEST)))
+        let period = if self.way == Way::Told { PERIOD_TOLD } else { self.period() };
+        self.last.map(|last| later(last, due.clamp(period, LONGEST)))
     }
 
-    /// Between two looks.
+    /// Between two looks for what is not told.
     pub(super) fn period(&self) -> Duration {
-        if self.alone { PERIOD_ALONE } else { PERIOD }
+        if self.way == Way::Calls { PERIOD } else { PERIOD_ALONE }
     }
 
-    /// From now on, single processes are asked for; or namespaces.
-    pub(super) fn ask_alone(&mut self, alone: bool) {
-        self.alone = alone;
+    /// From now on it is looked this way.
+    pub(super) fn look_by(&mut self, way: Way) {
+        self.way = way;
     }
 
     /// When to look again; `None` when there is nothing to look at.
@@ -104,18 +155,21 @@ impl Attention {
 
     /// The processes to look at now.
     pub(super) fn processes(&self, now: Instant) -> Vec<i32> {
-        let all = !self.alone || self.round.is_multiple_of(ROUNDS);
-        let young = self
-            .young
-            .iter()
-            .filter(|(_, since)| later(**since, YOUNG) > now && (all || later(**since, FIRST) > now));
+        let all = self.way != Way::Alone || self.round.is_multiple_of(ROUNDS);
+        let young = self.young.iter().filter(|(_, young)| {
+            young.due <= now && later(young.since, YOUNG) > now && (all || later(young.since, FIRST) > now)
+        });
         self.fresh.iter().chain(&self.ended).chain(young.map(|(pid, _)| pid)).copied().collect()
     }
 
-    /// The processes that may begin to listen.
+    /// The processes that may begin to listen, and those that did.
     pub(super) fn watched(&self, now: Instant) -> Vec<i32> {
-        let young = self.young.iter().filter(|(_, since)| later(**since, WATCHED) > now);
-        self.fresh.iter().copied().chain(young.map(|(pid, _)| *pid)).collect()
+        let may = |(pid, young): (&i32, &Young)| {
+            let is_due = young.due <= now && later(young.since, WATCHED) > now;
+            (is_due && !self.listened.contains(pid)).then_some(*pid)
+        };
+        let young = self.young.iter().filter_map(may);
+        self.fresh.iter().chain(&self.listened).copied().chain(young).collect()
     }
 
     /// They were looked at, and `missed` of them were gone before anything was known of them. Gives the namespaces to
@@ -129,10 +183,16 @@ impl Attention {
     ) -> HashSet<NamespaceId> {
         self.short_lived = self.short_lived.saturating_add(missed);
         self.ended.clear();
-        self.young.extend(self.fresh.drain().map(|pid| (pid, now)));
-        self.young.retain(|pid, since| {
-            let place = net_of(*pid).filter(|_| later(*since, WATCHED) > now);
+        seen.extend(self.listened.drain().filter_map(&net_of));
+        self.young.extend(self.fresh.drain().map(|pid| (pid, Young { since: now, due: now })));
+        let (way, period) = (self.way, self.period());
+        self.young.retain(|pid, young| {
+            let place = net_of(*pid).filter(|_| later(young.since, WATCHED) > now);
             seen.extend(place);
+            if way == Way::Told && young.due <= now {
+                let age = now.saturating_duration_since(young.since);
+                young.due = later(now, age.clamp(period, RAREST));
+            }
             place.is_some()
         });
         seen
@@ -145,12 +205,14 @@ impl Attention {
             self.debt.saturating_sub(passed.checked_div(SHARE).unwrap_or_default()).saturating_add(cost);
         self.last = Some(now);
         self.round = self.round.wrapping_add(1);
-        self.next = if self.young.is_empty() { None } else { self.earliest() };
+        let due = self.young.values().map(|young| young.due).min();
+        self.next = due.zip(self.earliest()).map(|(due, earliest)| due.max(earliest));
     }
 
     /// Everything was looked at. Where something started, it is looked again all the same: it may just have begun.
     pub(super) fn seen_all(&mut self, known: impl Fn(i32) -> bool) {
         self.ended.clear();
+        self.listened.clear();
         self.young.retain(|pid, _| known(*pid));
         if std::mem::take(&mut self.flooded) {
             self.fresh.clear();
@@ -204,6 +266,37 @@ mod tests {
         assert_eq!(attention.processes(now), [11]);
         look(&mut attention, &[], now);
         assert_eq!(attention.next(), None);
+    }
+
+    #[test]
+    fn where_it_is_told_who_listens_the_others_are_looked_at_the_less_often_the_older_they_are() {
+        let (mut attention, start) = (Attention::default(), Instant::now());
+        attention.look_by(Way::Told);
+        attention.started(10, start);
+        let mut now = start;
+        let mut times = Vec::new();
+        while let Some(next) = attention.next() {
+            now = next;
+            assert!(attention.watched(now).contains(&10));
+            look(&mut attention, &[10], now);
+            times.push((now - start).as_millis());
+        }
+        assert_eq!(times[..6], [40, 120, 200, 360, 680, 1320]);
+        assert!(now - start >= WATCHED && times.len() < 40, "{times:?}");
+
+        // It is old, and begins to listen: only its listeners are looked at, and once.
+        attention.listened(10, true, now);
+        assert!(attention.has_news());
+        now = attention.next().unwrap();
+        assert!(now - start <= WATCHED + RAREST + PERIOD_TOLD + SETTLE);
+        assert_eq!((attention.processes(now), attention.watched(now)), (vec![], vec![10]));
+        look(&mut attention, &[10], now);
+        assert!(!attention.has_news() && attention.next().is_none());
+        // Nobody knows this one.
+        attention.listened(11, false, now);
+        assert_eq!((attention.processes(now), attention.watched(now)), (vec![11], vec![11]));
+        attention.ended(11, false, now);
+        assert!(!attention.has_news());
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! scan. A whole scan is made every interval in any case, for what the kernel does not tell: a process that changes
 //! its namespaces or is moved to another cgroup, or a listener that is closed by one that lives on.
 //!
-//! Where BPF iterators work, single processes are asked for instead of namespaces, and all listeners of the host are looked
-//! at every two seconds: a late service is told within that.
+//! Where BPF may be used, the kernel also tells who begins and ceases to listen by TCP: that is told at once, however late
+//! it is, and only the process itself is asked. For other protocols, those that started lately are asked again, the less
+//! often the older they are; and all listeners of the host are looked at every few seconds.
 //!
 //! Looking is paid for: where very much happens all the time, it is looked less often, and events are read in
 //! batches.
@@ -15,25 +16,27 @@
 //! Without the connector (it takes the host's own pid, user and network namespaces) the host is scanned again and
 //! again: soon after something changed, then at longer and longer intervals, up to the one that was asked for.
 //!
+//! - `events`: what the kernel tells
 //! - `attention`: where something has happened lately
 //! - [`Stopper`]: how a watch is ended from another thread
 
 mod attention;
+mod events;
 mod stop;
 
 use std::collections::HashSet;
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use portolan_linux::proc_events::{Event, ProcessEvents};
 use portolan_linux::wait;
 
 use crate::diff::Diff;
 use crate::fault::Faults;
 use crate::scanner::by_look::{ByLook, News};
 use crate::scanner::snapshot::Which;
+use crate::source::SourceChoice;
 use crate::{Error, Inventory, Result, Scanner};
-use attention::Attention;
+use attention::{Attention, Way};
+use events::{Events, Happened, Told};
 pub use stop::Stopper;
 
 /// How a host is watched.
@@ -70,7 +73,7 @@ pub struct Update {
 pub struct Watch {
     scanner: Scanner,
     options: WatchOptions,
-    events: Option<ProcessEvents>,
+    events: Option<Events>,
     attention: Attention,
     stop: stop::Stop,
     /// The last chart that was told.
@@ -78,6 +81,8 @@ pub struct Watch {
     next_scan: Instant,
     /// When listeners are looked at, where that costs little.
     next_glance: Option<Instant>,
+    /// How long after the last one that may be at the soonest.
+    glance_pause: Duration,
     /// When the last whole scan ended, and how long it took.
     last_scan: Option<(Instant, Duration)>,
     /// How long after the last scan the next one is due.
@@ -92,8 +97,8 @@ const SHARE: u32 = 10;
 /// of the time.
 const GLANCE: Duration = Duration::from_secs(2);
 const GLANCE_SHARE: u32 = 500;
-/// Events are read in batches of some thousand; after so many of them it is looked what else is to be done.
-const BATCHES: usize = 4;
+/// The same where it is told who listens by TCP.
+const GLANCE_TOLD: Duration = Duration::from_secs(5);
 /// Should there be no descriptor to be woken by.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
@@ -112,7 +117,8 @@ impl Scanner {
     #[must_use]
     pub fn watch(self, options: WatchOptions) -> Watch {
         // Subscribed before the first scan, so that nothing falls between.
-        let events = if options.poll { None } else { ProcessEvents::open().ok() };
+        let may_use_bpf = self.snapshot.options.source != SourceChoice::SystemCalls;
+        let events = if options.poll { None } else { Events::open(may_use_bpf) };
         let pause = options.interval.checked_div(FIRST_PAUSE).unwrap_or(options.interval);
         Watch {
             scanner: self,
@@ -123,6 +129,7 @@ impl Scanner {
             chart: None,
             next_scan: Instant::now(),
             next_glance: None,
+            glance_pause: GLANCE,
             last_scan: None,
             pause,
         }
@@ -166,8 +173,8 @@ impl Watch {
             if more {
                 continue;
             }
-            let mut events = self.events.as_ref().map(ProcessEvents::as_fd);
-            if next.is_some() {
+            let mut events = self.events.as_ref();
+            if self.attention.has_news() {
                 // What comes meanwhile can wait, too: where much happens, nobody is woken by each event.
                 events = None;
                 until = until.min(now.checked_add(self.attention.period()).unwrap_or(now));
@@ -176,41 +183,35 @@ impl Watch {
             if stop.is_none() {
                 until = until.min(now.checked_add(LOOK_UP).unwrap_or(now));
             }
-            let fds: Vec<_> = events.into_iter().chain(stop).collect();
+            let fds: Vec<_> = events.into_iter().flat_map(Events::descriptors).chain(stop).collect();
             wait::any(&fds, until).map_err(Error::watch)?;
         }
     }
 
     /// Takes what the kernel told; gives whether there may be more.
     fn hear(&mut self) -> bool {
-        let mut told = Vec::new();
-        for _ in 0..BATCHES {
-            let Some(events) = &mut self.events else { return false };
-            told.clear();
-            let Ok(more) = events.read(&mut told) else {
-                // It tells no more: from now on, everything is scanned.
-                self.events = None;
-                self.hurry_scan();
-                return false;
-            };
-            let now = Instant::now();
-            for event in &told {
-                match *event {
-                    Event::Fork { child: pid, .. } | Event::Exec { pid } => self.attention.started(pid, now),
-                    Event::Exit { pid } => {
-                        self.attention.ended(pid, self.scanner.snapshot.knows(pid), now);
-                    }
-                    _ => self.hurry_scan(),
-                }
-            }
-            if self.attention.is_flooded() {
-                self.hurry_scan();
-            }
-            if !more {
-                return false;
-            }
+        let Some(events) = &mut self.events else { return false };
+        let (now, snapshot, attention) = (Instant::now(), &self.scanner.snapshot, &mut self.attention);
+        let (mut lost, mut listeners_lost) = (false, false);
+        let told = events.read(|happened| match happened {
+            Happened::Started(pid) => attention.started(pid, now),
+            Happened::Ended(pid) => attention.ended(pid, snapshot.knows(pid), now),
+            Happened::Listened(pid) => attention.listened(pid, snapshot.knows(pid), now),
+            Happened::Lost => lost = true,
+            Happened::ListenersLost => listeners_lost = true,
+        });
+        if told == Told::NoMore {
+            // From now on, everything is scanned.
+            self.events = None;
         }
-        true
+        if lost || told == Told::NoMore || self.attention.is_flooded() {
+            self.hurry_scan();
+        }
+        if listeners_lost {
+            let soon = now.checked_add(self.glance_pause).unwrap_or(now);
+            self.next_glance = self.next_glance.map(|next| next.min(soon));
+        }
+        told == Told::Some
     }
 
     /// A whole scan is needed; but not one upon the other.
@@ -234,7 +235,7 @@ impl Watch {
         } else if self.attention.next().is_some_and(|next| begun >= next) {
             self.look_there(begun)
         } else {
-            self.glance(begun)
+            self.look_around(begun)
         };
         let inventory = match news {
             News::Nothing => return Ok(None),
@@ -275,13 +276,24 @@ impl Watch {
         self.pause = pause.max(cost);
         let now = Instant::now();
         self.next_scan = now.checked_add(self.pause).unwrap_or(now);
-        self.next_glance = now.checked_add(GLANCE);
+        self.next_glance = now.checked_add(self.glance());
+    }
+
+    /// How often all listeners are looked at.
+    fn glance(&self) -> Duration {
+        let is_told = self.events.as_ref().is_some_and(Events::tells_listeners);
+        if is_told { GLANCE_TOLD } else { GLANCE }
     }
 
     /// Looks where something happened.
     fn look_there(&mut self, begun: Instant) -> News {
         let snapshot = &mut self.scanner.snapshot;
-        self.attention.ask_alone(snapshot.is_by_pass());
+        let is_told = self.events.as_ref().is_some_and(Events::tells_listeners);
+        self.attention.look_by(match (snapshot.is_by_pass(), is_told) {
+            (false, _) => Way::Calls,
+            (true, false) => Way::Alone,
+            (true, true) => Way::Told,
+        });
         if !snapshot.is_by_pass() {
             return self.look_by_calls(begun).map_or(News::Nothing, |chart| News::Whole(Box::new(chart)));
         }
@@ -308,11 +320,11 @@ impl Watch {
     }
 
     /// Looks whether other sockets listen than before, between two whole scans.
-    fn glance(&mut self, begun: Instant) -> News {
+    fn look_around(&mut self, begun: Instant) -> News {
         let glanced = self.scanner.snapshot.glance();
-        let pause = GLANCE.max(begun.elapsed().saturating_mul(GLANCE_SHARE));
         let now = Instant::now();
-        self.next_glance = now.checked_add(pause);
+        self.glance_pause = GLANCE.max(begun.elapsed().saturating_mul(GLANCE_SHARE));
+        self.next_glance = now.checked_add(self.glance_pause.max(self.glance()));
         match glanced {
             Ok(Some(chart)) => News::Whole(Box::new(chart)),
             Ok(None) => News::Nothing,

@@ -5,17 +5,14 @@ use super::super::insn::{If, Width};
 use super::super::layout::{Files, Names};
 use super::super::row::socket;
 use super::{
-    CONTEXT, END, FILE, FILLER, FIRST, PROBE_READ_KERNEL, Plan, READ, RESULT, ROW, SCRATCH, SECOND, SOCK,
-    TASK, THIRD, Writer,
+    CONTEXT, END, FILE, FILLER, FIRST, LISTEN, PROBE_READ_KERNEL, Plan, READ, RESULT, ROW, SCRATCH, SECOND,
+    SOCK, TASK, THIRD, UNCONNECTED, Writer,
 };
 
 /// Helpers, by their numbers in `linux/bpf.h`.
 const SOCK_FROM_FILE: i32 = 162;
 /// `SS_CONNECTED` of `linux/net.h`: what can be neither listening nor a socket for datagrams.
 const CONNECTED: i32 = 3;
-/// States of a socket (`net/tcp_states.h`): waits for connections; has no peer.
-const LISTEN: i32 = 10;
-const UNCONNECTED: i32 = 7;
 const MPTCP: i32 = 262;
 
 /// After so many files the reader gets something, so that no read lasts long: the file that is looked at cannot be

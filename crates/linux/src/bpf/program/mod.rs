@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 //! The programs that run in the kernel: one is shown every thread of the host, one every open file.
 //!
-//! They read the kernel's structures and write rows to whoever reads the iterator; they change nothing, keep nothing
-//! and wait for nothing. What they call is for programs under the GPL only (`bpf_seq_write`, `bpf_probe_read_kernel`,
+//! They read the kernel's structures and write rows to whoever reads the iterator (the one for a watch writes to a ring);
+//! they change nothing, keep nothing and wait for nothing. What they call is for programs under the GPL only (`bpf_seq_write`, `bpf_probe_read_kernel`,
 //! and every look through a pointer of the kernel), so this file can be had under the GPL as well, and the kernel is
 //! told so.
 //!
 //! - `tasks`: the program for threads; `files`: the one for open files
+//! - `listen`: the one for a watch, which is called when a socket begins or ceases to listen
 //!
 //! A pointer that leads nowhere reads as zero (`Documentation/bpf/verifier.rst`); each is looked at all the same before it
 //! is followed, because later kernels demand it of some.
 
 mod files;
+mod listen;
 mod tasks;
 
 use std::ffi::CStr;
@@ -20,6 +22,7 @@ use super::insn::{If, Label, Program, Reg, Width};
 use super::layout::{Number, Tasks};
 use super::row::{socket, task};
 pub(super) use files::files;
+pub(super) use listen::listen;
 pub(super) use tasks::{level, tasks};
 
 /// One of those that the kernel takes (`include/linux/license.h`).
@@ -39,6 +42,7 @@ const RESULT: Reg = Reg(0);
 const FIRST: Reg = Reg(1);
 const SECOND: Reg = Reg(2);
 const THIRD: Reg = Reg(3);
+const FOURTH: Reg = Reg(4);
 /// What the program is called with.
 const CONTEXT: Reg = Reg(6);
 const TASK: Reg = Reg(7);
@@ -50,6 +54,10 @@ const END: Reg = Reg(10);
 /// Helpers, by their numbers in `linux/bpf.h`.
 const PROBE_READ_KERNEL: i32 = 113;
 const SEQ_WRITE: i32 = 127;
+
+/// States of a socket (`net/tcp_states.h`): waits for connections; has no peer.
+const LISTEN: i32 = 10;
+const UNCONNECTED: i32 = 7;
 
 /// So much is read at once, and so much a reader gets then.
 pub(super) const READ: usize = 2048;
