@@ -61,7 +61,8 @@ print('done', flush=True)";
     let mut took: Vec<Duration> =
         told.iter().zip(&happened).map(|((_, told), (_, happened))| told.saturating_sub(*happened)).collect();
     took.sort_unstable();
-    assert!(took[4] < Duration::from_millis(400), "{took:?}");
+    // By looking every two seconds it would be one, on a machine that has nothing else to do.
+    assert!(took[4] < Duration::from_millis(600), "{took:?}");
 }
 
 #[test]
