@@ -153,23 +153,26 @@ impl Attention {
         self.flooded
     }
 
-    /// The processes to look at now.
+    /// The processes to look at now. Who listens may have gone to other namespaces before.
     pub(super) fn processes(&self, now: Instant) -> Vec<i32> {
         let all = self.way != Way::Alone || self.round.is_multiple_of(ROUNDS);
-        let young = self.young.iter().filter(|(_, young)| {
-            young.due <= now && later(young.since, YOUNG) > now && (all || later(young.since, FIRST) > now)
-        });
-        self.fresh.iter().chain(&self.ended).chain(young.map(|(pid, _)| pid)).copied().collect()
+        let may = |(pid, young): (&i32, &Young)| {
+            let is_due = young.due <= now
+                && later(young.since, YOUNG) > now
+                && (all || later(young.since, FIRST) > now);
+            is_due.then_some(*pid)
+        };
+        let young = self.young.iter().filter_map(may);
+        once(self.fresh.iter().chain(&self.ended).chain(&self.listened).copied().chain(young))
     }
 
     /// The processes that may begin to listen, and those that did.
     pub(super) fn watched(&self, now: Instant) -> Vec<i32> {
         let may = |(pid, young): (&i32, &Young)| {
             let is_due = young.due <= now && later(young.since, WATCHED) > now;
-            (is_due && !self.listened.contains(pid)).then_some(*pid)
+            is_due.then_some(*pid)
         };
-        let young = self.young.iter().filter_map(may);
-        self.fresh.iter().chain(&self.listened).copied().chain(young).collect()
+        once(self.fresh.iter().chain(&self.listened).copied().chain(self.young.iter().filter_map(may)))
     }
 
     /// They were looked at, and `missed` of them were gone before anything was known of them. Gives the namespaces to
@@ -222,6 +225,13 @@ impl Attention {
     pub(super) fn take_short_lived(&mut self) -> u64 {
         std::mem::take(&mut self.short_lived)
     }
+}
+
+fn once(pids: impl Iterator<Item = i32>) -> Vec<i32> {
+    let mut pids: Vec<i32> = pids.collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
 }
 
 fn later(now: Instant, time: Duration) -> Instant {
@@ -277,19 +287,19 @@ mod tests {
         let mut times = Vec::new();
         while let Some(next) = attention.next() {
             now = next;
-            assert!(attention.watched(now).contains(&10));
+            assert!(now - start >= WATCHED || attention.watched(now) == [10]);
             look(&mut attention, &[10], now);
             times.push((now - start).as_millis());
         }
         assert_eq!(times[..6], [40, 120, 200, 360, 680, 1320]);
         assert!(now - start >= WATCHED && times.len() < 40, "{times:?}");
 
-        // It is old, and begins to listen: only its listeners are looked at, and once.
+        // It is old, and begins to listen: it is looked at once.
         attention.listened(10, true, now);
         assert!(attention.has_news());
         now = attention.next().unwrap();
         assert!(now - start <= WATCHED + RAREST + PERIOD_TOLD + SETTLE);
-        assert_eq!((attention.processes(now), attention.watched(now)), (vec![], vec![10]));
+        assert_eq!((attention.processes(now), attention.watched(now)), (vec![10], vec![10]));
         look(&mut attention, &[10], now);
         assert!(!attention.has_news() && attention.next().is_none());
         // Nobody knows this one.
