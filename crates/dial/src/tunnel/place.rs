@@ -87,7 +87,7 @@ impl Place {
                 return Ok((place, Bound::Tcp(listener)));
             }
             Wanted::Own(name) => {
-                let directory = owndirectory(shared)?;
+                let directory = own_directory(shared)?;
                 (directory.0.join(checked(name)?), Some(directory))
             }
             Wanted::Path(path) => (path.clone(), directory_for(path, shared)?),
@@ -130,8 +130,8 @@ impl Drop for Place {
 }
 
 /// A new directory that nobody else can look into.
-fn owndirectory(shared: bool) -> io::Result<Directory> {
-    let below = runtimedirectory().unwrap_or_else(|| "/run".into());
+fn own_directory(shared: bool) -> io::Result<Directory> {
+    let below = runtime_directory().unwrap_or_else(|| "/run".into());
     // Made with mode 0700, and only if it did not exist (mkdtemp(3)).
     let directory = Directory(nix::unistd::mkdtemp(&below.join("portolan-XXXXXX"))?);
     if shared {
@@ -141,7 +141,7 @@ fn owndirectory(shared: bool) -> io::Result<Directory> {
 }
 
 /// `$XDG_RUNTIME_DIR`, if it is what it should be: absolute, ours, and writable by nobody else.
-fn runtimedirectory() -> Option<PathBuf> {
+fn runtime_directory() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
     let found = fs::metadata(&path).ok()?;
     let ours = found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw() && found.mode() & 0o022 == 0;
