@@ -158,7 +158,7 @@ pub(crate) fn monotonic() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap().into()
 }
 
-fn options(source: &str) -> ScanOptions {
+pub(crate) fn options(source: &str) -> ScanOptions {
     let mut options = ScanOptions::default();
     options.source = match source {
         "bpf" => SourceChoice::Bpf,

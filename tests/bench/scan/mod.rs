@@ -13,7 +13,7 @@
 //! - `bpf`: the way by BPF iterators, on the machine as it is
 
 mod bpf;
-mod child;
+pub(crate) mod child;
 mod fleet;
 mod peer;
 pub(crate) mod programs;
@@ -113,7 +113,7 @@ pub(crate) fn is_child(arguments: &[String]) -> bool {
             let pause = Duration::from_millis(pause.parse().unwrap());
             child::pass(what, rounds.parse().unwrap(), pause, fleet.parse().unwrap());
         }
-        ["--survey-rounds", what, later] => services::rounds(what, later.parse().unwrap()),
+        ["--survey-rounds", what, source, later] => services::rounds(what, source, later.parse().unwrap()),
         ["--rescan", source, rounds] => child::again(source, rounds.parse().unwrap(), None, false),
         [which @ ("--rescan" | "--rescan-stirred"), source, rounds, fleet] => {
             let is_stirred = which == "--rescan-stirred";
