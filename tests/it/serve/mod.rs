@@ -34,6 +34,8 @@ use crate::inside::{Inside, SOON};
 use crate::{oracle, servers};
 
 const ALONE: &str = "PORTOLAN_ALONE";
+/// Several processes have to start and end for it, and beside other tests each can wait for seconds.
+const BUSY: Duration = Duration::from_secs(30);
 
 /// The same test in another process, ready to be started.
 fn again(test: &str) -> Command {
@@ -124,7 +126,7 @@ fn has_ended(process: Known) -> bool {
 fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
-        assert!(start.elapsed() < SOON, "not in time: {what}");
+        assert!(start.elapsed() < BUSY, "not in time: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
