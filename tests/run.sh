@@ -20,7 +20,8 @@ cargo fetch --locked --quiet --target "$(rustc -vV | sed -n 's/^host: //p')" || 
 cargo test --workspace --exclude portolan-clients --all-features --no-fail-fast
 status=$?
 # These flood the host with files, listeners and processes, so that passes over it are given up: nothing runs beside them.
-cargo test -p portolan-workspace --all-features --test it -- --ignored --test-threads=1 scan::bpf || status=$?
+# Chosen like the rest, so that nothing is built once more.
+cargo test --workspace --exclude portolan-clients --all-features --test it -- --ignored --test-threads=1 scan::bpf || status=$?
 
 echo
 if [ -s "$PORTOLAN_NOT_RUN" ]; then
