@@ -10,13 +10,11 @@ use portolan_world::need::Need;
 use portolan_world::{World, require};
 
 use super::command::Running;
-use super::{LATE, Watching, by_events, listened_in, listener};
+use super::{CONNECTOR, LATE, Watching, by_events, listened_in, listener};
 use crate::inside::Inside;
 use crate::older::rig::{Rig, Rule};
 use crate::scan::BPF;
 use crate::servers;
-
-const CONNECTOR: Need = Need::File("/proc/net/connector");
 
 fn python(name: &str, script: &str) -> Inside {
     Inside::start(&servers::python(World::new(name), &format!("{LATE}\n{script}\ntime.sleep(1000)")))
@@ -122,7 +120,7 @@ fn who_listens_and_ceases_to_without_an_end_keeps_nothing_else_from_being_told()
 
 #[test]
 fn what_cannot_be_kept_is_told_as_lost_and_nothing_is_left_behind() {
-    require!(Need::Root, BPF, Need::File("/proc/net/connector"));
+    require!(Need::Root, BPF);
     let own = std::process::id().cast_signed();
     let mut events = ListenEvents::open().unwrap();
     let (mut told, mut all) = (Vec::new(), true);

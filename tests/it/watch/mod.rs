@@ -15,10 +15,15 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 use portolan::{Container, Listener, ScanOptions, SourceChoice, Stopper, Update, Watch, WatchOptions};
 
+use portolan_world::need::Need;
+
 use crate::inside::Inside;
 
 /// Nothing that is told may take as long as this, on the busiest machine.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// Process events come in the initial network namespace alone.
+const CONNECTOR: Need = Need::File("/proc/net/connector");
 
 /// So long that no whole scan helps.
 fn by_events() -> WatchOptions {

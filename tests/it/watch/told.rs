@@ -7,13 +7,11 @@ use std::time::Duration;
 use portolan_world::need::Need;
 use portolan_world::{World, require};
 
-use super::{LATE, Watching, added, by_events, listened, listened_in, listener};
+use super::{CONNECTOR, LATE, Watching, added, by_events, listened, listened_in, listener};
 use crate::inside::Inside;
 use crate::scan::ways;
 use crate::{oracle, servers};
 
-/// Process events come in the initial network namespace alone.
-const CONNECTOR: Need = Need::File("/proc/net/connector");
 /// The budget of 100 ms is judged by the bench. A machine that is busy with other tests lets everybody wait.
 #[track_caller]
 fn soon(mut times: Vec<Duration>) {

@@ -72,7 +72,8 @@ impl ListenEvents {
         let most = RING / EACH;
         for count in 1..=most {
             let Some(number) = self.ring.next() else { return count < most };
-            into.push(i32::try_from(number >> 32).unwrap_or(0));
+            // Nobody's is what the kernel does between two processes; asking for number 0 would be asking for all.
+            into.extend(i32::try_from(number >> 32).ok().filter(|pid| *pid > 0));
         }
         false
     }

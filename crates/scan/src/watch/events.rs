@@ -1,6 +1,7 @@
 //! What the kernel tells: that processes start, execute and end, and, where BPF may be used, that one begins or ceases to
 //! listen.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use portolan_linux::bpf::ListenEvents;
@@ -62,11 +63,14 @@ impl Events {
 
     /// Takes what was told.
     pub(super) fn read(&mut self, mut happened: impl FnMut(Happened)) -> Told {
-        let mut told = Told::Some;
+        let (mut told, mut ended) = (Told::Some, HashSet::new());
         for _ in 0..BATCHES {
             self.read.clear();
             let more = self.processes.read(&mut self.read);
             for event in &self.read {
+                if let Event::Exit { pid } = event {
+                    ended.insert(*pid);
+                }
                 happened(match *event {
                     Event::Fork { child: pid, .. } | Event::Exec { pid } => Happened::Started(pid),
                     Event::Exit { pid } => Happened::Ended(pid),
@@ -82,7 +86,7 @@ impl Events {
                 Err(_) => return Told::NoMore,
             }
         }
-        // After the processes: one that listens is known by then.
+        // After the processes: one that listens has started by then. That one ended is told, and all of its with that.
         if let Some(listens) = &mut self.listens {
             self.pids.clear();
             if !listens.read(&mut self.pids) {
@@ -90,7 +94,8 @@ impl Events {
             }
             self.pids.sort_unstable();
             self.pids.dedup();
-            self.pids.iter().for_each(|pid| happened(Happened::Listened(*pid)));
+            let living = self.pids.iter().filter(|pid| !ended.contains(*pid));
+            living.for_each(|pid| happened(Happened::Listened(*pid)));
         }
         told
     }

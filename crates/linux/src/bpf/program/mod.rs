@@ -2,9 +2,9 @@
 //! The programs that run in the kernel: one is shown every thread of the host, one every open file.
 //!
 //! They read the kernel's structures and write rows to whoever reads the iterator (the one for a watch writes to a ring);
-//! they change nothing, keep nothing and wait for nothing. What they call is for programs under the GPL only (`bpf_seq_write`, `bpf_probe_read_kernel`,
-//! and every look through a pointer of the kernel), so this file can be had under the GPL as well, and the kernel is
-//! told so.
+//! they change nothing, keep nothing and wait for nothing. What they call is for programs under the GPL only
+//! (`bpf_seq_write`, `bpf_probe_read_kernel`, and every look through a pointer of the kernel), so this file can be had
+//! under the GPL as well, and the kernel is told so.
 //!
 //! - `tasks`: the program for threads; `files`: the one for open files
 //! - `listen`: the one for a watch, which is called when a socket begins or ceases to listen
